@@ -1,0 +1,462 @@
+//! Content-addressed entries, one file each, shared by whoever names the same
+//! directory.
+//!
+//! ```text
+//! <root>/
+//!   link/<key>        linked component
+//!   code/<key>        compiled instrumented component
+//!   snapshot/<key>    finished component
+//!   verified/<key>    nothing: a snapshot of this code was loaded and ran
+//!   locks/<key>       held while an entry's pipeline runs
+//! ```
+//!
+//! A key is the SHA-256 of everything that can change the entry. An entry ends
+//! in the SHA-256 of its payload, checked at every read, so that a damaged or
+//! edited one is rebuilt. Entries appear by renaming a complete temporary file: a
+//! killed build leaves at most a temporary file, which is swept later.
+
+use crate::error::{Error, Report};
+use sha2::{Digest, Sha256};
+use std::fmt;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+/// Ends every entry, in front of the payload's length (u64, little endian) and
+/// SHA-256.
+const MAGIC: &[u8; 8] = b"eryxpre1";
+const TRAILER_BYTES: usize = 8 + 8 + 32;
+
+/// Prefix of files being written.
+const TEMPORARY: &str = ".tmp-";
+
+/// Temporary files of a build that died are swept after this time.
+const TEMPORARY_AGE: Duration = Duration::from_secs(3600);
+
+/// A SHA-256 digest.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Key(pub(crate) [u8; 32]);
+
+impl Key {
+    /// The digest of one piece of content.
+    pub(crate) fn of(content: &[u8]) -> Self {
+        Self(Sha256::digest(content).into())
+    }
+
+    /// Parses what `Display` writes.
+    pub(crate) fn parse(hex: &str) -> Option<Self> {
+        let mut key = [0; 32];
+        if hex.len() != 64 || !hex.is_ascii() {
+            return None;
+        }
+        for (byte, digits) in key.iter_mut().zip(hex.as_bytes().chunks(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+        }
+        Some(Self(key))
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Collects what a key depends on. Every part is framed by its label and length,
+/// so that no two different lists of parts hash alike.
+pub(crate) struct KeyBuilder(Sha256);
+
+impl KeyBuilder {
+    /// Starts a key of the kind `purpose`, bound to this crate's version.
+    pub(crate) fn new(purpose: &str) -> Self {
+        let mut builder = Self(Sha256::new());
+        builder.part("purpose", purpose.as_bytes());
+        builder.part("eryx-preinit-build", env!("CARGO_PKG_VERSION").as_bytes());
+        builder
+    }
+
+    pub(crate) fn part(&mut self, label: &str, content: &[u8]) -> &mut Self {
+        for bytes in [label.as_bytes(), content] {
+            self.0.update((bytes.len() as u64).to_le_bytes());
+            self.0.update(bytes);
+        }
+        self
+    }
+
+    pub(crate) fn finish(&mut self) -> Key {
+        Key(self.0.finalize_reset().into())
+    }
+}
+
+/// The stages that have entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Link,
+    Code,
+    Snapshot,
+    /// An empty entry: a snapshot of this code was loaded and ran.
+    Verified,
+}
+
+impl Stage {
+    const ALL: [Self; 4] = [Self::Link, Self::Code, Self::Snapshot, Self::Verified];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Link => "link",
+            Self::Code => "code",
+            Self::Snapshot => "snapshot",
+            Self::Verified => "verified",
+        }
+    }
+}
+
+/// What [`Cache::get`] found.
+pub(crate) enum Lookup {
+    /// The payload and its digest.
+    Hit(Vec<u8>, Key),
+    Miss,
+    /// An entry that failed its check; it has been removed. The text says which.
+    Corrupt(String),
+}
+
+/// One cache directory.
+#[derive(Clone, Debug)]
+pub(crate) struct Cache {
+    root: PathBuf,
+}
+
+impl Cache {
+    /// Opens `root`, creating what is missing.
+    ///
+    /// # Errors
+    /// [`Error::Cache`] when it cannot be created.
+    pub(crate) fn open(root: &Path) -> Result<Self, Error> {
+        for folder in Stage::ALL.map(Stage::name).into_iter().chain(["locks"]) {
+            let folder = root.join(folder);
+            fs::create_dir_all(&folder).map_err(|e| {
+                Error::Cache(
+                    Report::new(format!(
+                        "cannot create the cache folder `{}`",
+                        folder.display()
+                    ))
+                    .source(e)
+                    .hint("choose another `cache-dir` (or ERYX_PREINIT_CACHE_DIR), or remove it"),
+                )
+            })?;
+        }
+        Ok(Self {
+            root: root.to_owned(),
+        })
+    }
+
+    fn path(&self, stage: Stage, key: Key) -> PathBuf {
+        self.root.join(stage.name()).join(key.to_string())
+    }
+
+    /// Reads and checks an entry, and marks it as recently used.
+    pub(crate) fn get(&self, stage: Stage, key: Key) -> Lookup {
+        let path = self.path(stage, key);
+        let Ok(mut bytes) = fs::read(&path) else {
+            return Lookup::Miss;
+        };
+        match payload(&bytes) {
+            Some((len, digest)) => {
+                bytes.truncate(len);
+                // Eviction goes by age; failing to renew it only costs a rebuild.
+                let _ = File::options()
+                    .write(true)
+                    .open(&path)
+                    .and_then(|file| file.set_modified(SystemTime::now()));
+                Lookup::Hit(bytes, digest)
+            }
+            None => {
+                let _ = fs::remove_file(&path);
+                Lookup::Corrupt(format!(
+                    "the cache entry `{}` is damaged and is built again",
+                    path.display()
+                ))
+            }
+        }
+    }
+
+    /// Publishes an entry; `digest` is the payload's.
+    ///
+    /// # Errors
+    /// The I/O error; no partial entry is left.
+    pub(crate) fn put(
+        &self,
+        stage: Stage,
+        key: Key,
+        payload: &[u8],
+        digest: Key,
+    ) -> std::io::Result<()> {
+        let mut trailer = Vec::with_capacity(TRAILER_BYTES);
+        trailer.extend_from_slice(MAGIC);
+        trailer.extend_from_slice(&(payload.len() as u64).to_le_bytes());
+        trailer.extend_from_slice(&digest.0);
+        publish(&self.path(stage, key), &[payload, &trailer])
+    }
+
+    /// Waits until no other process runs the pipeline for `key`.
+    ///
+    /// The lock is the operating system's: it goes with its holder, however that
+    /// dies. Where the file system has no locks, `None`: publishing is atomic
+    /// anyway, only work may be done twice.
+    pub(crate) fn lock(&self, key: Key) -> Option<Lock> {
+        let path = self.root.join("locks").join(key.to_string());
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path)
+            .ok()?;
+        file.lock().ok()?;
+        Some(Lock { _file: file })
+    }
+
+    /// Removes the least recently used entries beyond `limit` bytes, but none of
+    /// `keep`, and what dead builds left behind.
+    pub(crate) fn evict(&self, limit: u64, keep: &[(Stage, Key)]) {
+        let keep: Vec<PathBuf> = keep.iter().map(|&(s, k)| self.path(s, k)).collect();
+        let mut entries = Vec::new();
+        let mut total = 0;
+        for stage in Stage::ALL {
+            for (path, metadata) in files(&self.root.join(stage.name())) {
+                let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+                if is_temporary(&path) {
+                    if modified.elapsed().is_ok_and(|age| age > TEMPORARY_AGE) {
+                        let _ = fs::remove_file(&path);
+                    }
+                    continue;
+                }
+                total += metadata.len();
+                if !keep.contains(&path) {
+                    entries.push((modified, metadata.len(), path));
+                }
+            }
+        }
+        entries.sort();
+        for (_, len, path) in entries {
+            if total <= limit {
+                break;
+            }
+            if fs::remove_file(&path).is_ok() {
+                total -= len;
+            }
+        }
+        // Lock files are empty; only those nobody holds are removed.
+        for (path, metadata) in files(&self.root.join("locks")) {
+            let old = metadata
+                .modified()
+                .ok()
+                .and_then(|modified| modified.elapsed().ok())
+                .is_some_and(|age| age > 24 * TEMPORARY_AGE);
+            if old && File::open(&path).is_ok_and(|file| file.try_lock().is_ok()) {
+                let _ = fs::remove_file(&path);
+            }
+        }
+    }
+}
+
+/// Held while one process runs the pipeline for a key.
+pub(crate) struct Lock {
+    _file: File,
+}
+
+/// The payload's length and digest, when the entry is whole and they match.
+fn payload(entry: &[u8]) -> Option<(usize, Key)> {
+    let len = entry.len().checked_sub(TRAILER_BYTES)?;
+    let (payload, trailer) = entry.split_at(len);
+    let (magic, rest) = trailer.split_at(8);
+    let (size, digest) = rest.split_at(8);
+    // The digest last: it is the slow part.
+    if magic != MAGIC || size != (len as u64).to_le_bytes() {
+        return None;
+    }
+    let actual = Key::of(payload);
+    (digest == actual.0).then_some((len, actual))
+}
+
+fn files(folder: &Path) -> Vec<(PathBuf, fs::Metadata)> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| Some((entry.path(), entry.metadata().ok()?)))
+        .filter(|(_, metadata)| metadata.is_file())
+        .collect()
+}
+
+fn is_temporary(path: &Path) -> bool {
+    path.file_name()
+        .and_then(|name| name.to_str())
+        .is_some_and(|name| name.starts_with(TEMPORARY))
+}
+
+/// Writes a file so that it appears whole or not at all.
+///
+/// # Errors
+/// The I/O error; the old file, if any, is untouched.
+pub(crate) fn publish(path: &Path, parts: &[&[u8]]) -> std::io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new()
+        .prefix(TEMPORARY)
+        .tempfile_in(folder)?;
+    for part in parts {
+        file.write_all(part)?;
+    }
+    // Owner-only is tempfile's default; a shared cache is read by others.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        file.as_file()
+            .set_permissions(fs::Permissions::from_mode(0o644))?;
+    }
+    file.persist(path).map(drop).map_err(|e| e.error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cache() -> (tempfile::TempDir, Cache) {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(&dir.path().join("sub")).unwrap();
+        (dir, cache)
+    }
+
+    fn key(content: &str) -> Key {
+        Key::of(content.as_bytes())
+    }
+
+    fn put(cache: &Cache, stage: Stage, name: &str, payload: &[u8]) -> std::io::Result<()> {
+        cache.put(stage, key(name), payload, Key::of(payload))
+    }
+
+    #[test]
+    fn parts_are_framed() {
+        let ab = KeyBuilder::new("t").part("a", b"bc").finish();
+        let a_b = KeyBuilder::new("t").part("ab", b"c").finish();
+        let twice = KeyBuilder::new("t").part("a", b"b").part("", b"c").finish();
+        assert!(ab != a_b && ab != twice && a_b != twice);
+    }
+
+    #[test]
+    fn a_key_reads_back() {
+        let key = key("x");
+        assert_eq!(Key::parse(&key.to_string()), Some(key));
+        assert_eq!(Key::parse("zz"), None);
+        assert_eq!(Key::parse(&"é".repeat(32)), None);
+    }
+
+    #[test]
+    fn what_was_put_is_found() {
+        let (_dir, cache) = cache();
+        assert!(matches!(cache.get(Stage::Link, key("k")), Lookup::Miss));
+        put(&cache, Stage::Link, "k", b"payload").unwrap();
+        assert!(cache.path(Stage::Link, key("k")).is_file());
+        let Lookup::Hit(bytes, digest) = cache.get(Stage::Link, key("k")) else {
+            panic!("expected a hit");
+        };
+        assert_eq!(bytes, b"payload");
+        assert_eq!(digest, Key::of(b"payload"));
+    }
+
+    #[test]
+    fn every_damaged_byte_and_every_cut_is_detected() {
+        let (_dir, cache) = cache();
+        let path = cache.path(Stage::Code, key("k"));
+        put(&cache, Stage::Code, "k", b"payload").unwrap();
+        let entry = fs::read(&path).unwrap();
+        for at in 0..entry.len() {
+            let mut damaged = entry.clone();
+            damaged[at] ^= 1;
+            fs::write(&path, &damaged).unwrap();
+            assert!(matches!(
+                cache.get(Stage::Code, key("k")),
+                Lookup::Corrupt(_)
+            ));
+            assert!(!path.exists(), "a damaged entry is removed");
+            fs::write(&path, &entry[..at]).unwrap();
+            assert!(matches!(
+                cache.get(Stage::Code, key("k")),
+                Lookup::Corrupt(_)
+            ));
+        }
+    }
+
+    #[test]
+    fn the_least_recently_used_go_first() {
+        let (_dir, cache) = cache();
+        for (index, name) in ["old", "new", "kept"].into_iter().enumerate() {
+            put(&cache, Stage::Link, name, &[0; 1000]).unwrap();
+            let age = Duration::from_secs(1000 * (3 - index as u64));
+            File::options()
+                .write(true)
+                .open(cache.path(Stage::Link, key(name)))
+                .unwrap()
+                .set_modified(SystemTime::now() - age)
+                .unwrap();
+        }
+        let keep = [(Stage::Link, key("old"))];
+        cache.evict(2 * (1000 + TRAILER_BYTES as u64), &keep);
+        assert!(cache.path(Stage::Link, key("old")).is_file(), "in use");
+        assert!(!cache.path(Stage::Link, key("new")).is_file());
+        assert!(cache.path(Stage::Link, key("kept")).is_file());
+    }
+
+    #[test]
+    fn what_a_killed_build_left_is_swept() {
+        let (_dir, cache) = cache();
+        let fresh = cache.root.join("link").join(".tmp-fresh");
+        let stale = cache.root.join("link").join(".tmp-stale");
+        for path in [&fresh, &stale] {
+            fs::write(path, b"half").unwrap();
+        }
+        File::options()
+            .write(true)
+            .open(&stale)
+            .unwrap()
+            .set_modified(SystemTime::now() - 2 * TEMPORARY_AGE)
+            .unwrap();
+        cache.evict(0, &[]);
+        assert!(fresh.exists() && !stale.exists());
+    }
+
+    #[test]
+    fn a_lock_excludes_and_is_released() {
+        let (_dir, cache) = cache();
+        let lock = cache.lock(key("k")).unwrap();
+        let path = cache.root.join("locks").join(key("k").to_string());
+        assert!(File::open(&path).unwrap().try_lock().is_err());
+        drop(lock);
+        assert!(File::open(&path).unwrap().try_lock().is_ok());
+    }
+
+    #[test]
+    fn a_file_in_the_way_is_a_clear_error() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("file"), b"").unwrap();
+        let error = Cache::open(&dir.path().join("file")).unwrap_err();
+        assert!(format!("{error:?}").contains("cache-dir"), "{error:?}");
+    }
+
+    #[test]
+    fn publishing_replaces_whole_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("python.wasm");
+        publish(&path, &[b"one"]).unwrap();
+        publish(&path, &[b"tw", b"o"]).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,141 @@
+//! From Python's own words to what to do about a failed import.
+
+use crate::config::nearest;
+use crate::snapshot::EXITED;
+use std::path::Path;
+
+/// What to do next about `module`, whose import ended in `traceback`; `roots` are
+/// the folders on `sys.path`.
+pub(crate) fn hint(
+    module: &str,
+    traceback: &str,
+    memory_limit_reached: bool,
+    roots: &[&Path],
+) -> Option<String> {
+    if memory_limit_reached {
+        return Some("raise `memory-limit` in [package.metadata.eryx] (at most \"4GiB\")".into());
+    }
+    let last = traceback.trim_end().lines().last().unwrap_or_default();
+    let (kind, text) = last.split_once(':').unwrap_or((last, ""));
+    match kind.rsplit('.').next().unwrap_or(kind) {
+        "ModuleNotFoundError" => Some(not_found(module, quoted(text)?, roots)),
+        "ImportError" if text.contains("library not found") => Some(
+            "its native extension is not linked in: name it in `extensions` of \
+             [package.metadata.eryx]"
+                .into(),
+        ),
+        "ImportError" if text.contains(EXITED) => Some(format!(
+            "`{module}` ends the process when it is imported: it is a program, or refuses this \
+             platform; import what it is made of instead"
+        )),
+        "MemoryError" => Some("raise `memory-limit` in [package.metadata.eryx]".into()),
+        _ => None,
+    }
+}
+
+fn not_found(module: &str, missing: &str, roots: &[&Path]) -> String {
+    let top = missing.split('.').next().unwrap_or(missing);
+    let asked_for = missing == module || module.starts_with(&format!("{missing}."));
+    let names = top_level(roots);
+    let near = || nearest(top, names.iter().map(String::as_str));
+    if names.iter().any(|name| name == top) {
+        return format!("`{top}` is there, but has no submodule `{missing}`");
+    }
+    if asked_for {
+        return match near() {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!(
+                "`{top}` is neither in the standard library nor in site-packages: install it \
+                 into a folder (`pip install --target DIR {top}`) and name that as \
+                 `site-packages` in [package.metadata.eryx]"
+            ),
+        };
+    }
+    if top.starts_with('_') {
+        return format!(
+            "`{module}` needs the native extension `{top}`, which CPython for WASI does not have; \
+             link one with `extensions`, or use a pure-Python alternative"
+        );
+    }
+    format!("`{module}` depends on `{top}`: install it into `site-packages` too")
+}
+
+/// The name in quotes in `No module named 'x'`.
+fn quoted(text: &str) -> Option<&str> {
+    text.split('\'').nth(1)
+}
+
+/// Modules and packages directly below the roots.
+fn top_level(roots: &[&Path]) -> Vec<String> {
+    let mut names: Vec<String> = roots
+        .iter()
+        .filter_map(|root| std::fs::read_dir(root).ok())
+        .flat_map(|entries| entries.flatten())
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            let name = name.strip_suffix(".py").unwrap_or(&name);
+            (!name.contains(['.', '-'])).then(|| name.to_owned())
+        })
+        .collect();
+    names.sort();
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hint_for(module: &str, last: &str) -> Option<String> {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["json", "xml"] {
+            std::fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        std::fs::write(dir.path().join("random.py"), "").unwrap();
+        let traceback = format!("Traceback (most recent call last):\n  …\n{last}\n");
+        hint(module, &traceback, false, &[dir.path()])
+    }
+
+    #[test]
+    fn each_cause_has_its_own_advice() {
+        let not_found = |name: &str| format!("ModuleNotFoundError: No module named '{name}'");
+        for (module, last, advice) in [
+            ("jsn", not_found("jsn"), "did you mean `json`?"),
+            ("randon", not_found("randon"), "did you mean `random`?"),
+            (
+                "json.tols",
+                not_found("json.tols"),
+                "has no submodule `json.tols`",
+            ),
+            (
+                "numpy",
+                not_found("numpy"),
+                "pip install --target DIR numpy",
+            ),
+            (
+                "flask",
+                not_found("werkzeug"),
+                "`flask` depends on `werkzeug`",
+            ),
+            (
+                "turtle",
+                not_found("_tkinter"),
+                "native extension `_tkinter`",
+            ),
+            (
+                "prog",
+                format!("ImportError: {EXITED} 3"),
+                "ends the process",
+            ),
+            (
+                "ext",
+                "ImportError: library not found".into(),
+                "`extensions`",
+            ),
+            ("big", "MemoryError".into(), "memory-limit"),
+        ] {
+            let hint = hint_for(module, &last).unwrap_or_default();
+            assert!(hint.contains(advice), "{module}: {hint}");
+        }
+        assert_eq!(hint_for("x", "ValueError: no"), None);
+    }
+}

@@ -1,0 +1,227 @@
+//! What cargo is told: directives as values, printed in one place.
+//!
+//! Format: <https://doc.rust-lang.org/cargo/reference/build-scripts.html>.
+
+use crate::cache::{self, Key};
+use crate::config::Config;
+use crate::error::{Error, Report};
+use crate::sections;
+use crate::{Artifact, Artifacts};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// One line for cargo.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Directive {
+    /// Run the build script again when the file, or anything below the folder,
+    /// changes. Only for paths that exist: a missing one reruns for ever.
+    RerunIfChanged(PathBuf),
+    /// Run the build script again when the variable changes.
+    RerunIfEnvChanged(&'static str),
+    /// Set a variable for `env!` in the consumer.
+    Env(&'static str, String),
+    /// Show a warning (for path packages; cargo hides those of dependencies).
+    Warning(String),
+}
+
+impl fmt::Display for Directive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RerunIfChanged(path) => {
+                write!(f, "cargo::rerun-if-changed={}", path.display())
+            }
+            Self::RerunIfEnvChanged(name) => write!(f, "cargo::rerun-if-env-changed={name}"),
+            Self::Env(name, value) => write!(f, "cargo::rustc-env={name}={value}"),
+            // A newline would end the directive.
+            Self::Warning(text) => write!(f, "cargo::warning={}", text.replace('\n', " ")),
+        }
+    }
+}
+
+/// All lines, in the order given, each once.
+///
+/// # Errors
+/// [`Error::Io`] when a value holds a newline, which cargo's line format cannot
+/// carry.
+pub(crate) fn render(directives: &[Directive]) -> Result<String, Error> {
+    let mut lines: Vec<String> = Vec::with_capacity(directives.len());
+    for directive in directives {
+        let line = directive.to_string();
+        if line.contains(['\n', '\r']) {
+            return Err(Error::Io(
+                Report::new(format!("cargo cannot be told about {line:?}"))
+                    .note("its build-script protocol is line by line, and this holds a newline")
+                    .hint("rename the file or folder"),
+            ));
+        }
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    lines.push(String::new());
+    Ok(lines.join("\n"))
+}
+
+/// Prints the directives for cargo.
+///
+/// # Errors
+/// As [`render`], and [`Error::Io`] when stdout is closed.
+pub(crate) fn print(directives: &[Directive]) -> Result<(), Error> {
+    use std::io::Write;
+    let text = render(directives)?;
+    let mut stdout = std::io::stdout().lock();
+    stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+        .map_err(|e| Error::io("write", Path::new("<stdout>"), e))
+}
+
+/// `path` as text, for directives.
+///
+/// # Errors
+/// [`Error::Io`] when it is not UTF-8: cargo reads the protocol as UTF-8.
+pub(crate) fn text(path: &Path) -> Result<String, Error> {
+    path.to_str().map(str::to_owned).ok_or_else(|| {
+        Error::Io(
+            Report::new(format!("`{}` is not valid UTF-8", path.display()))
+                .hint("cargo's build-script protocol is UTF-8: move the project or target folder"),
+        )
+    })
+}
+
+/// Writes the component, unless the file holds these bytes already: an unchanged
+/// modification time spares cargo's dependents work.
+///
+/// # Errors
+/// [`Error::Io`]; the old file, if any, is untouched.
+pub(crate) fn publish(
+    path: &Path,
+    wasm: &[u8],
+    digest: Key,
+    cached: bool,
+) -> Result<Artifact, Error> {
+    let same = std::fs::metadata(path).is_ok_and(|old| old.len() == wasm.len() as u64)
+        && std::fs::read(path).is_ok_and(|old| old == wasm);
+    if !same {
+        cache::publish(path, &[wasm]).map_err(|e| Error::io("write", path, e))?;
+    }
+    Ok(Artifact {
+        path: path.to_owned(),
+        bytes: wasm.len() as u64,
+        sha256: digest.to_string(),
+        cached,
+    })
+}
+
+/// An empty component in place of Python, so that `include_bytes!` compiles.
+///
+/// # Errors
+/// [`Error::Io`].
+pub(crate) fn placeholder(out_dir: &Path, name: &str, reason: &str) -> Result<Artifacts, Error> {
+    say(&format!("placeholder only: {reason}"));
+    let empty = sections::Kind::Component.header();
+    Ok(Artifacts {
+        files: vec![publish(
+            &out_dir.join(name),
+            &empty,
+            Key::of(&empty),
+            false,
+        )?],
+        stdlib: None,
+        site_packages: None,
+        placeholder: Some(reason.to_owned()),
+    })
+}
+
+/// The variables the consumer reads with `env!`.
+///
+/// # Errors
+/// [`Error::Io`] when a path is not UTF-8.
+pub(crate) fn variables(artifacts: &Artifacts) -> Result<Vec<Directive>, Error> {
+    let wasm = artifacts.python_wasm();
+    // Empty where there is none: `env!` fails on a missing one.
+    let folder = |folder: &Option<PathBuf>| folder.as_deref().map_or(Ok(String::new()), text);
+    Ok(vec![
+        Directive::Env("ERYX_PYTHON_WASM", text(&wasm.path)?),
+        Directive::Env("ERYX_PYTHON_WASM_SHA256", wasm.sha256.clone()),
+        Directive::Env("ERYX_PYTHON_STDLIB", folder(&artifacts.stdlib)?),
+        Directive::Env("ERYX_SITE_PACKAGES", folder(&artifacts.site_packages)?),
+    ])
+}
+
+/// Below this, an unoptimised build script is not worth a warning.
+const SLOW: Duration = Duration::from_secs(4);
+
+/// Warnings after a build that ran the pipeline.
+pub(crate) fn advice(config: &Config, artifacts: &Artifacts, took: Duration) -> Vec<Directive> {
+    let wasm = artifacts.python_wasm();
+    let mut directives = Vec::new();
+    if config.summary {
+        directives.push(Directive::Warning(format!(
+            "eryx-preinit-build: {} ({:.1} MB, {} import{}) {} in {:.1} s",
+            config.output,
+            wasm.bytes as f64 / 1e6,
+            config.imports.len(),
+            if config.imports.len() == 1 { "" } else { "s" },
+            if wasm.cached {
+                "from the cache"
+            } else {
+                "built"
+            },
+            took.as_secs_f64(),
+        )));
+    }
+    if config.warn_unoptimized && env!("ERYX_PREINIT_OPT_LEVEL") == "0" && took > SLOW {
+        directives.push(Directive::Warning(format!(
+            "eryx-preinit-build took {:.0} s because cargo compiles build scripts without \
+             optimisation; the README's \"Make it fast\" names the profile lines that help \
+             (warn-unoptimized = false in [package.metadata.eryx] hides this)",
+            took.as_secs_f64()
+        )));
+    }
+    directives
+}
+
+/// Progress, on stderr: cargo shows it with `-vv` and when the build fails.
+pub(crate) fn say(text: &str) {
+    eprintln!("eryx-preinit-build: {text}");
+}
+
+/// Runs one stage and says how long it took.
+pub(crate) fn timed<T>(stage: &str, work: impl FnOnce() -> T) -> T {
+    let started = Instant::now();
+    let result = work();
+    say(&format!("{stage}: {:.2?}", started.elapsed()));
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_printed_once_and_in_order() {
+        let directives = [
+            Directive::RerunIfChanged("/a b/Cargo.toml".into()),
+            Directive::RerunIfEnvChanged("DOCS_RS"),
+            Directive::RerunIfChanged("/a b/Cargo.toml".into()),
+            Directive::Env("ERYX_PYTHON_WASM", "/out/python.wasm".into()),
+            Directive::Warning("two\nlines".into()),
+        ];
+        assert_eq!(
+            render(&directives).unwrap(),
+            "cargo::rerun-if-changed=/a b/Cargo.toml\n\
+             cargo::rerun-if-env-changed=DOCS_RS\n\
+             cargo::rustc-env=ERYX_PYTHON_WASM=/out/python.wasm\n\
+             cargo::warning=two lines\n"
+        );
+    }
+
+    #[test]
+    fn a_newline_in_a_path_is_refused() {
+        let error =
+            render(&[Directive::RerunIfChanged("/a\ncargo::rustc-env=X=Y".into())]).unwrap_err();
+        assert!(error.to_string().contains("cannot be told"), "{error}");
+    }
+}

@@ -1,0 +1,282 @@
+//! The error every stage reports through.
+//!
+//! A build script that returns `Err` is printed by the standard library with
+//! `Debug`, so `Debug` here is the report a person reads, and `Display` its
+//! first line.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::path::Path;
+
+/// What went wrong, one variant for each stage of the pipeline.
+///
+/// `Display` is the one-line summary. `Debug` is the whole report (notes,
+/// Python's traceback, what the guest printed, causes, what to do next), because
+/// that is what `fn main() -> Result<(), eryx_preinit_build::Error>` prints.
+#[non_exhaustive]
+pub enum Error {
+    /// The `[package.metadata.eryx]` block or the [`Builder`](crate::Builder)
+    /// holds something invalid. Every problem found is in the report.
+    Config(Report),
+    /// `cargo metadata` failed, or the graph does not say which runtime to use.
+    Graph(Report),
+    /// The runtime package or the standard library is missing or damaged.
+    Runtime(Report),
+    /// The libraries could not be linked into one component.
+    Link(Report),
+    /// Wasmtime refused its configuration on this host.
+    Engine(Report),
+    /// The component could not be instrumented or compiled.
+    Compile(Report),
+    /// The component could not be instantiated.
+    Instantiate(Report),
+    /// CPython failed while starting up.
+    PythonInit(Report),
+    /// An import raised, exited, ran out of time or out of memory.
+    Import(Report),
+    /// The snapshot could not be written back into a valid component.
+    Transform(Report),
+    /// The cache directory could not be used.
+    Cache(Report),
+    /// Reading or writing a file failed.
+    Io(Report),
+}
+
+impl Error {
+    /// The report behind any variant.
+    pub fn report(&self) -> &Report {
+        match self {
+            Self::Config(report)
+            | Self::Graph(report)
+            | Self::Runtime(report)
+            | Self::Link(report)
+            | Self::Engine(report)
+            | Self::Compile(report)
+            | Self::Instantiate(report)
+            | Self::PythonInit(report)
+            | Self::Import(report)
+            | Self::Transform(report)
+            | Self::Cache(report)
+            | Self::Io(report) => report,
+        }
+    }
+
+    /// The stage that failed, as it is named in verbose output.
+    pub fn stage(&self) -> &'static str {
+        match self {
+            Self::Config(_) => "config",
+            Self::Graph(_) => "graph",
+            Self::Runtime(_) => "runtime",
+            Self::Link(_) => "link",
+            Self::Engine(_) => "engine",
+            Self::Compile(_) => "compile",
+            Self::Instantiate(_) => "instantiate",
+            Self::PythonInit(_) => "python-init",
+            Self::Import(_) => "import",
+            Self::Transform(_) => "transform",
+            Self::Cache(_) => "cache",
+            Self::Io(_) => "io",
+        }
+    }
+
+    /// An I/O failure on `path` while doing `action` ("read", "create", …).
+    pub(crate) fn io(action: &str, path: &Path, source: std::io::Error) -> Self {
+        let hint = io_hint(&source);
+        let report = Report::new(format!("cannot {action} `{}`", path.display())).source(source);
+        Self::Io(match hint {
+            Some(hint) => report.hint(hint),
+            None => report,
+        })
+    }
+}
+
+fn io_hint(source: &std::io::Error) -> Option<&'static str> {
+    use std::io::ErrorKind as Kind;
+    match source.kind() {
+        Kind::StorageFull | Kind::QuotaExceeded => Some(
+            "the disk is full: free some space, or point `cache-dir` at another disk; \
+             what was built before is untouched",
+        ),
+        Kind::PermissionDenied | Kind::ReadOnlyFilesystem => {
+            Some("check that the build may write there; nothing built before was changed")
+        }
+        _ => None,
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.stage(), self.report().0.summary)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "eryx-preinit-build failed in stage {}: ", self.stage())?;
+        self.report().render(f)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.report()
+            .0
+            .source
+            .as_ref()
+            .map(|source| &**source as &(dyn StdError + 'static))
+    }
+}
+
+/// The text of an [`Error`], in the parts it was found in.
+pub struct Report(Box<Parts>);
+
+#[derive(Default)]
+struct Parts {
+    summary: String,
+    notes: Vec<String>,
+    traceback: Option<String>,
+    output: Option<String>,
+    hint: Option<String>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Report {
+    pub(crate) fn new(summary: impl Into<String>) -> Self {
+        Self(Box::new(Parts {
+            summary: summary.into(),
+            ..Parts::default()
+        }))
+    }
+
+    pub(crate) fn note(mut self, note: impl Into<String>) -> Self {
+        self.0.notes.push(note.into());
+        self
+    }
+
+    pub(crate) fn traceback_text(mut self, traceback: impl Into<String>) -> Self {
+        self.0.traceback = Some(traceback.into());
+        self
+    }
+
+    pub(crate) fn output_text(mut self, output: impl Into<String>) -> Self {
+        let output = output.into();
+        if !output.trim().is_empty() {
+            self.0.output = Some(output);
+        }
+        self
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    pub(crate) fn source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// One line: what failed, on which input.
+    pub fn summary(&self) -> &str {
+        &self.0.summary
+    }
+
+    /// Further findings, one item each (for `Config`: every problem, with its
+    /// TOML key path).
+    pub fn notes(&self) -> &[String] {
+        &self.0.notes
+    }
+
+    /// Python's own traceback, where there is one.
+    pub fn traceback(&self) -> Option<&str> {
+        self.0.traceback.as_deref()
+    }
+
+    /// What the guest wrote to stdout and stderr before the failure, if
+    /// anything.
+    pub fn output(&self) -> Option<&str> {
+        self.0.output.as_deref()
+    }
+
+    /// What to do next, where we know.
+    pub fn help(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+
+    fn render(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.summary)?;
+        for note in &self.0.notes {
+            write!(f, "\n  - {}", indented(note, "    "))?;
+        }
+        if let Some(traceback) = &self.0.traceback {
+            write!(f, "\n\n    {}", indented(traceback.trim_end(), "    "))?;
+        }
+        if let Some(output) = &self.0.output {
+            write!(
+                f,
+                "\n\n  the guest printed:\n    {}",
+                indented(output.trim_end(), "    ")
+            )?;
+        }
+        let mut cause = self.0.source.as_ref().map(|s| &**s as &dyn StdError);
+        while let Some(error) = cause {
+            write!(f, "\n  caused by: {}", indented(&error.to_string(), "    "))?;
+            cause = error.source();
+        }
+        if let Some(hint) = &self.0.hint {
+            write!(f, "\n\n  help: {}", indented(hint, "        "))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.render(f)
+    }
+}
+
+fn indented(text: &str, indent: &str) -> String {
+    text.replace('\n', &format!("\n{indent}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_is_the_whole_report() {
+        let error = Error::Import(
+            Report::new("cannot import `nope`")
+                .traceback_text("Traceback:\n  ModuleNotFoundError: nope\n")
+                .output_text("hello\n")
+                .source(std::io::Error::other("inner"))
+                .hint("install it"),
+        );
+        assert_eq!(
+            format!("{error:?}"),
+            "eryx-preinit-build failed in stage import: cannot import `nope`\n\n    \
+             Traceback:\n      ModuleNotFoundError: nope\n\n  the guest printed:\n    hello\n  \
+             caused by: inner\n\n  help: install it"
+        );
+        assert_eq!(error.to_string(), "import: cannot import `nope`");
+        assert_eq!(StdError::source(&error).unwrap().to_string(), "inner");
+    }
+
+    #[test]
+    fn a_full_disk_says_what_to_do() {
+        let error = Error::io(
+            "write",
+            Path::new("/x/y"),
+            std::io::Error::from(std::io::ErrorKind::StorageFull),
+        );
+        assert!(error.report().help().unwrap().contains("disk is full"));
+        assert_eq!(error.stage(), "io");
+    }
+
+    #[test]
+    fn empty_output_is_left_out() {
+        let report = Report::new("x").output_text("  \n");
+        assert_eq!(report.output(), None);
+    }
+}

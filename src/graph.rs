@@ -1,0 +1,369 @@
+//! The consumer, as cargo sees it: its metadata block, and which `eryx` and
+//! `eryx-runtime` packages its dependency graph holds.
+//!
+//! The block comes from `cargo metadata --no-deps`, which resolves and downloads
+//! nothing. The graph is asked for only when a package has to be located, first
+//! `--offline`.
+
+use crate::error::{Error, Report};
+use cargo_metadata::{CargoOpt, Metadata, MetadataCommand, Package};
+use serde::{Deserialize, Serialize};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::path::{Path, PathBuf};
+
+/// The consumer's own package.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Consumer {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    /// `[package.metadata.eryx]`, if there is one.
+    pub(crate) block: Option<serde_json::Value>,
+    /// Where Cargo.lock is, if it exists.
+    pub(crate) workspace_root: PathBuf,
+}
+
+/// A package of the graph.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Located {
+    pub(crate) version: String,
+    /// Its folder.
+    pub(crate) dir: PathBuf,
+    /// Whether the consumer itself depends on it.
+    pub(crate) direct: bool,
+    /// Whether it comes from a registry, so that its files never change.
+    pub(crate) immutable: bool,
+}
+
+/// What the graph holds of `eryx`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Graph {
+    pub(crate) eryx: Vec<Located>,
+    pub(crate) runtimes: Vec<Located>,
+}
+
+/// Reads the consumer's package, without resolving anything.
+///
+/// # Errors
+/// [`Error::Graph`] with cargo's own words.
+pub(crate) fn consumer(cargo: &Path, manifest: &Path) -> Result<Consumer, Error> {
+    let metadata = MetadataCommand::new()
+        .cargo_path(cargo)
+        .manifest_path(manifest)
+        .no_deps()
+        .other_options(["--offline".to_owned()])
+        .exec()
+        .map_err(|e| failed(manifest, e))?;
+    let package = package_of(&metadata, manifest)?;
+    Ok(Consumer {
+        name: package.name.to_string(),
+        version: package.version.to_string(),
+        block: package.metadata.get("eryx").cloned(),
+        workspace_root: metadata.workspace_root.clone().into(),
+    })
+}
+
+/// Reads the graph: `--offline`, then as cargo would.
+///
+/// # Errors
+/// [`Error::Graph`] with cargo's own words.
+pub(crate) fn graph(
+    cargo: &Path,
+    manifest: &Path,
+    out_dir: &Path,
+    workspace_root: &Path,
+    target: Option<&str>,
+) -> Result<Graph, Error> {
+    // A dependency out of the registry has no lock file of its own: the graph is
+    // that of the workspace whose target folder we are in.
+    let top = if workspace_root.join("Cargo.lock").is_file() {
+        manifest.to_owned()
+    } else {
+        out_dir
+            .ancestors()
+            .skip(1)
+            .find(|dir| dir.join("Cargo.lock").is_file() && dir.join("Cargo.toml").is_file())
+            .map_or_else(|| manifest.to_owned(), |dir| dir.join("Cargo.toml"))
+    };
+    let run = |network: &[&str]| {
+        let mut options: Vec<String> = network.iter().map(|&s| s.to_owned()).collect();
+        if let Some(target) = target {
+            options.push(format!("--filter-platform={target}"));
+        }
+        MetadataCommand::new()
+            .cargo_path(cargo)
+            .manifest_path(&top)
+            // Which of the workspace's features are on, a build script cannot
+            // see; an optional dependency that is locked is at least located.
+            .features(CargoOpt::AllFeatures)
+            .other_options(options)
+            .exec()
+    };
+    let metadata = run(&["--offline", "--locked"])
+        .or_else(|_| run(&["--offline"]))
+        .or_else(|_| run(&["--locked"]))
+        .or_else(|_| run(&[]))
+        .map_err(|e| failed(&top, e))?;
+    let root = package_of(&metadata, manifest).ok().or_else(|| {
+        metadata
+            .packages
+            .iter()
+            .find(|package| package.manifest_path.as_std_path() == manifest)
+    });
+    Ok(locate(&metadata, root))
+}
+
+fn locate(metadata: &Metadata, root: Option<&Package>) -> Graph {
+    let nodes: HashMap<_, _> = metadata
+        .resolve
+        .iter()
+        .flat_map(|resolve| &resolve.nodes)
+        .map(|node| (&node.id, node))
+        .collect();
+    let mut reachable = HashSet::new();
+    let mut direct = HashSet::new();
+    match root {
+        None => reachable.extend(metadata.packages.iter().map(|package| &package.id)),
+        Some(root) => {
+            let mut queue = VecDeque::from([&root.id]);
+            reachable.insert(&root.id);
+            while let Some(id) = queue.pop_front() {
+                for dependency in nodes.get(id).iter().flat_map(|node| &node.dependencies) {
+                    if *id == root.id {
+                        direct.insert(dependency);
+                    }
+                    if reachable.insert(dependency) {
+                        queue.push_back(dependency);
+                    }
+                }
+            }
+        }
+    }
+    let find = |name: &str| {
+        let mut found: Vec<Located> = metadata
+            .packages
+            .iter()
+            .filter(|package| package.name.as_str() == name && reachable.contains(&package.id))
+            .map(|package| Located {
+                version: package.version.to_string(),
+                dir: package
+                    .manifest_path
+                    .parent()
+                    .map(|dir| dir.as_std_path().to_owned())
+                    .unwrap_or_default(),
+                direct: direct.contains(&package.id),
+                immutable: package.source.as_ref().is_some_and(|source| {
+                    source.repr.starts_with("registry+") || source.repr.starts_with("sparse+")
+                }),
+            })
+            .collect();
+        found.sort();
+        found
+    };
+    Graph {
+        eryx: find("eryx"),
+        runtimes: find("eryx-runtime"),
+    }
+}
+
+fn package_of<'a>(metadata: &'a Metadata, manifest: &Path) -> Result<&'a Package, Error> {
+    let same = |package: &&Package| {
+        let found = package.manifest_path.as_std_path();
+        found == manifest || found.canonicalize().ok() == manifest.canonicalize().ok()
+    };
+    metadata.packages.iter().find(same).ok_or_else(|| {
+        Error::Graph(Report::new(format!(
+            "cargo metadata does not list the package of `{}`",
+            manifest.display()
+        )))
+    })
+}
+
+fn failed(manifest: &Path, source: cargo_metadata::Error) -> Error {
+    Error::Graph(
+        Report::new(format!(
+            "`cargo metadata` failed for `{}`",
+            manifest.display()
+        ))
+        .source(source)
+        .hint(
+            "run `cargo fetch` once with network access, or set `runtime` and `stdlib` in \
+                 [package.metadata.eryx]: then no graph is needed",
+        ),
+    )
+}
+
+impl Graph {
+    /// The consumer's `eryx`, if it has one.
+    ///
+    /// # Errors
+    /// [`Error::Graph`] when there are several and the consumer names none.
+    pub(crate) fn eryx(&self) -> Result<Option<&Located>, Error> {
+        only(&self.eryx, "eryx")
+    }
+
+    /// The runtime package to use: of the version of the consumer's `eryx`, or
+    /// the only one.
+    ///
+    /// # Errors
+    /// [`Error::Graph`] that says which versions there are and how to get the
+    /// right one.
+    pub(crate) fn runtime(&self) -> Result<&Located, Error> {
+        let Some(eryx) = self.eryx()? else {
+            return only(&self.runtimes, "eryx-runtime")?.ok_or_else(|| {
+                Error::Graph(
+                    Report::new("no `eryx-runtime` package in the dependency graph").hint(
+                        "add `eryx-runtime = \"0.5\"` to [build-dependencies] (or keep the \
+                         default feature `runtime` of eryx-preinit-build), or set `runtime` in \
+                         [package.metadata.eryx]",
+                    ),
+                )
+            });
+        };
+        self.runtimes
+            .iter()
+            .find(|runtime| runtime.version == eryx.version)
+            .or_else(|| {
+                // 0.x versions are compatible within one minor version.
+                self.runtimes
+                    .iter()
+                    .rfind(|runtime| minor(&runtime.version) == minor(&eryx.version))
+            })
+            .ok_or_else(|| {
+                let mut report = Report::new(format!(
+                    "this package uses eryx {}, but its graph has no eryx-runtime {}",
+                    eryx.version, eryx.version
+                ));
+                for runtime in &self.runtimes {
+                    report = report.note(format!("there is eryx-runtime {}", runtime.version));
+                }
+                let hint = match self.runtimes.first() {
+                    Some(runtime) => format!(
+                        "run `cargo update eryx-runtime@{} --precise {}`, or add \
+                         `eryx-runtime = \"={}\"` to [build-dependencies]",
+                        runtime.version, eryx.version, eryx.version
+                    ),
+                    None => format!(
+                        "add `eryx-runtime = \"={}\"` to [build-dependencies]",
+                        eryx.version
+                    ),
+                };
+                Error::Graph(report.hint(hint))
+            })
+    }
+}
+
+fn minor(version: &str) -> Option<&str> {
+    version.rsplit_once('.').map(|(minor, _)| minor)
+}
+
+fn only<'a>(found: &'a [Located], name: &str) -> Result<Option<&'a Located>, Error> {
+    match found {
+        [] => Ok(None),
+        [one] => Ok(Some(one)),
+        several => {
+            let mut direct = several.iter().filter(|package| package.direct);
+            match (direct.next(), direct.next()) {
+                (Some(one), None) => Ok(Some(one)),
+                _ => {
+                    let mut report = Report::new(format!(
+                        "the dependency graph has several versions of `{name}`"
+                    ));
+                    for package in several {
+                        report = report.note(format!(
+                            "{} in {}",
+                            package.version,
+                            package.dir.display()
+                        ));
+                    }
+                    Err(Error::Graph(report.hint(format!(
+                        "depend on one of them in this package's Cargo.toml (`{name} = \"=…\"`), \
+                         or set `runtime` and `stdlib` in [package.metadata.eryx]"
+                    ))))
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn located(version: &str, direct: bool) -> Located {
+        Located {
+            version: version.to_owned(),
+            dir: format!("/registry/x-{version}").into(),
+            direct,
+            immutable: true,
+        }
+    }
+
+    fn graph(eryx: &[(&str, bool)], runtimes: &[(&str, bool)]) -> Graph {
+        let list = |found: &[(&str, bool)]| found.iter().map(|&(v, d)| located(v, d)).collect();
+        Graph {
+            eryx: list(eryx),
+            runtimes: list(runtimes),
+        }
+    }
+
+    #[test]
+    fn the_runtime_has_the_version_of_eryx() {
+        let graph = graph(
+            &[("0.9.1", true)],
+            &[("0.14.0", false), ("0.5.0", false), ("0.9.1", false)],
+        );
+        assert_eq!(graph.runtime().unwrap().version, "0.9.1");
+    }
+
+    #[test]
+    fn a_patch_version_apart_is_compatible() {
+        let graph = graph(&[("0.9.1", true)], &[("0.5.0", false), ("0.9.0", false)]);
+        assert_eq!(graph.runtime().unwrap().version, "0.9.0");
+    }
+
+    #[test]
+    fn a_runtime_of_another_version_says_how_to_change_it() {
+        let error = graph(&[("0.5.0", true)], &[("0.14.0", false)])
+            .runtime()
+            .unwrap_err();
+        let text = format!("{error:?}");
+        assert!(
+            text.contains("cargo update eryx-runtime@0.14.0 --precise 0.5.0"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn without_eryx_the_only_runtime_is_it() {
+        assert_eq!(
+            graph(&[], &[("0.6.0", false)]).runtime().unwrap().version,
+            "0.6.0"
+        );
+        let error = graph(&[], &[]).runtime().unwrap_err();
+        assert!(format!("{error:?}").contains("[build-dependencies]"));
+    }
+
+    #[test]
+    fn among_several_the_direct_one_counts() {
+        let two = graph(&[], &[("0.5.0", true), ("0.14.0", false)]);
+        assert_eq!(two.runtime().unwrap().version, "0.5.0");
+        let error = graph(&[], &[("0.5.0", false), ("0.14.0", false)])
+            .runtime()
+            .unwrap_err();
+        assert!(format!("{error:?}").contains("several versions"));
+    }
+
+    #[test]
+    fn this_very_package_is_found() {
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+        let cargo = Path::new(env!("CARGO"));
+        let consumer = consumer(cargo, &manifest).unwrap();
+        assert_eq!(consumer.name, "eryx-preinit-build");
+        assert_eq!(consumer.block, None);
+        let out_dir = manifest.parent().unwrap();
+        let graph =
+            super::graph(cargo, &manifest, out_dir, &consumer.workspace_root, None).unwrap();
+        let runtime = graph.runtime().unwrap();
+        assert!(runtime.dir.join("libs").is_dir(), "{runtime:?}");
+    }
+}

@@ -1,0 +1,648 @@
+//! What the guest sees at build time: its mounts, a fixed clock, fixed
+//! randomness, and nothing else.
+//!
+//! Imports that are not WASI are answered by reflection on the component's type,
+//! so that every version of the runtime's WIT works without knowing it.
+
+use crate::error::{Error, Report};
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use wasmtime::component::types::{ComponentFunc, ComponentItem, Type};
+use wasmtime::component::{Component, Linker, LinkerInstance, Resource, ResourceTable, Val};
+use wasmtime::{Engine, ResourceLimiter};
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemCtxView, WasiFilesystemView};
+use wasmtime_wasi::p2::bindings::clocks::wall_clock::Datetime;
+use wasmtime_wasi::p2::bindings::filesystem::types::{
+    DescriptorStat, DescriptorType, DirectoryEntry, DirectoryEntryStream, ErrorCode,
+    HostDescriptor, HostDirectoryEntryStream, MetadataHashValue, PathFlags,
+};
+use wasmtime_wasi::p2::{FsResult, OutputStream, Pollable, StreamResult};
+use wasmtime_wasi::{
+    Deterministic, FsPerms, HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder,
+    WasiCtxView, WasiView,
+};
+
+/// What a stub says when the guest calls it.
+const NOT_AVAILABLE: &str = "not available during pre-initialization";
+
+/// More of the guest's output than this is dropped.
+const OUTPUT_LIMIT_BYTES: usize = 256 << 10;
+
+/// The guest's time: 2025-01-01T00:00:00Z, unless `SOURCE_DATE_EPOCH`
+/// (<https://reproducible-builds.org/specs/source-date-epoch/>) says otherwise.
+pub(crate) const DEFAULT_EPOCH_SECONDS: u64 = 1_735_689_600;
+
+/// Bytes of the random stream before it repeats. CPython draws about 2.5 KB to
+/// seed `random`.
+const RANDOM_STREAM_BYTES: usize = 64 << 10;
+
+/// The instance of wasmtime-wasi that touches file metadata.
+const FILESYSTEM_TYPES: &str = "wasi:filesystem/types@0.2.12";
+
+/// What one run of the guest may use, and what it sees.
+#[derive(Clone, Debug)]
+pub(crate) struct Surroundings<'a> {
+    /// Mounted at /python-stdlib, read-only.
+    pub(crate) stdlib: &'a Path,
+    /// Mounted at /site-packages, read-only.
+    pub(crate) site_packages: &'a Path,
+    /// Seconds since 1970 that the guest's clock shows.
+    pub(crate) epoch_seconds: u64,
+    /// What the guest's random stream is derived from.
+    pub(crate) seed: [u8; 32],
+    /// Largest linear memory in bytes.
+    pub(crate) memory_limit: u64,
+}
+
+/// Store data of one run.
+pub(crate) struct Host {
+    wasi: WasiCtx,
+    table: ResourceTable,
+    limits: MemoryLimit,
+    output: Output,
+    epoch_seconds: u64,
+    /// Inode numbers in the order the guest meets them.
+    inodes: HashMap<(u64, u64), u64>,
+    /// Sorted entries not read yet, by directory stream.
+    directories: HashMap<u32, std::vec::IntoIter<DirectoryEntry>>,
+}
+
+impl Host {
+    /// # Errors
+    /// [`Error::Instantiate`] when a mount cannot be opened.
+    pub(crate) fn new(surroundings: &Surroundings<'_>) -> Result<Self, Error> {
+        let output = Output::default();
+        let mut builder = WasiCtxBuilder::new();
+        builder
+            .env("PYTHONHOME", "/python-stdlib")
+            .env("PYTHONPATH", "/python-stdlib:/site-packages")
+            .env("PYTHONUNBUFFERED", "1")
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .stdout(output.clone())
+            .stderr(output.clone())
+            .secure_random(Deterministic::new(random_stream(
+                &surroundings.seed,
+                b"secure",
+            )))
+            .insecure_random(Deterministic::new(random_stream(
+                &surroundings.seed,
+                b"insecure",
+            )))
+            .insecure_random_seed(u128::from_le_bytes(
+                random_stream(&surroundings.seed, b"seed")[..16]
+                    .try_into()
+                    .unwrap_or_default(),
+            ))
+            .wall_clock(FixedClock(Duration::from_secs(surroundings.epoch_seconds)))
+            .monotonic_clock(FixedClock(Duration::ZERO))
+            .allow_tcp(false)
+            .allow_udp(false)
+            .allow_ip_name_lookup(false)
+            .allow_blocking_current_thread(true);
+        for (host, guest) in [
+            (surroundings.stdlib, "/python-stdlib"),
+            (surroundings.site_packages, "/site-packages"),
+        ] {
+            builder
+                .preopened_dir(host, guest, FsPerms::ReadOnly)
+                .map_err(|e| {
+                    Error::Instantiate(
+                        Report::new(format!("cannot mount `{}` at {guest}", host.display()))
+                            .source(e),
+                    )
+                })?;
+        }
+        Ok(Self {
+            wasi: builder.build(),
+            table: ResourceTable::new(),
+            limits: MemoryLimit {
+                bytes: surroundings.memory_limit,
+                reached: false,
+            },
+            output,
+            epoch_seconds: surroundings.epoch_seconds,
+            inodes: HashMap::new(),
+            directories: HashMap::new(),
+        })
+    }
+
+    /// The store's memory limiter.
+    pub(crate) fn limiter(&mut self) -> &mut dyn ResourceLimiter {
+        &mut self.limits
+    }
+
+    /// Whether the guest asked for more memory than it may have.
+    pub(crate) fn memory_limit_reached(&self) -> bool {
+        self.limits.reached
+    }
+
+    /// What the guest printed since the last call.
+    pub(crate) fn take_output(&self) -> String {
+        self.output.take()
+    }
+
+    fn normalise(&self, stat: DescriptorStat) -> DescriptorStat {
+        let time = Some(Datetime {
+            seconds: self.epoch_seconds,
+            nanoseconds: 0,
+        });
+        DescriptorStat {
+            type_: stat.type_,
+            link_count: 1,
+            // The size of a directory is the file system's business.
+            size: match stat.type_ {
+                DescriptorType::Directory => 0,
+                _ => stat.size,
+            },
+            data_access_timestamp: time,
+            data_modification_timestamp: time,
+            status_change_timestamp: time,
+        }
+    }
+
+    fn inode(&mut self, hash: MetadataHashValue) -> MetadataHashValue {
+        let next = self.inodes.len() as u64 + 1;
+        let lower = *self.inodes.entry((hash.lower, hash.upper)).or_insert(next);
+        MetadataHashValue { lower, upper: 0 }
+    }
+}
+
+impl WasiView for Host {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+/// A linker with WASI, and a stub for everything else `component` imports.
+///
+/// # Errors
+/// [`Error::Instantiate`] when an import is of a kind no stub can stand for.
+pub(crate) fn linker(engine: &Engine, component: &Component) -> Result<Linker<Host>, Error> {
+    let mut linker = Linker::new(engine);
+    define_wasi(&mut linker)
+        .and_then(|()| define_stubs(&mut linker, engine, component))
+        .map_err(|e| {
+            Error::Instantiate(Report::new("cannot provide the component's imports").source(e))
+        })?;
+    Ok(linker)
+}
+
+fn define_wasi(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    // Times, inodes, directory sizes and directory order differ between two
+    // copies of the same files, and CPython's import system keeps them.
+    linker.allow_shadowing(true);
+    let mut types = linker.instance(FILESYSTEM_TYPES)?;
+    types.func_wrap_async(
+        "[method]descriptor.stat",
+        |mut store, (fd,): (Resource<Descriptor>,)| {
+            Box::new(async move {
+                let host: &mut Host = store.data_mut();
+                let stat = code(host.filesystem().stat(fd).await)?;
+                Ok((stat.map(|stat| host.normalise(stat)),))
+            })
+        },
+    )?;
+    types.func_wrap_async(
+        "[method]descriptor.stat-at",
+        |mut store, (fd, flags, path): (Resource<Descriptor>, PathFlags, String)| {
+            Box::new(async move {
+                let host: &mut Host = store.data_mut();
+                let stat = code(host.filesystem().stat_at(fd, flags, path).await)?;
+                Ok((stat.map(|stat| host.normalise(stat)),))
+            })
+        },
+    )?;
+    types.func_wrap_async(
+        "[method]descriptor.metadata-hash",
+        |mut store, (fd,): (Resource<Descriptor>,)| {
+            Box::new(async move {
+                let host: &mut Host = store.data_mut();
+                let hash = code(host.filesystem().metadata_hash(fd).await)?;
+                Ok((hash.map(|hash| host.inode(hash)),))
+            })
+        },
+    )?;
+    types.func_wrap_async(
+        "[method]descriptor.metadata-hash-at",
+        |mut store, (fd, flags, path): (Resource<Descriptor>, PathFlags, String)| {
+            Box::new(async move {
+                let host: &mut Host = store.data_mut();
+                let hash = code(host.filesystem().metadata_hash_at(fd, flags, path).await)?;
+                Ok((hash.map(|hash| host.inode(hash)),))
+            })
+        },
+    )?;
+    types.func_wrap_async(
+        "[method]descriptor.read-directory",
+        |mut store, (fd,): (Resource<Descriptor>,)| {
+            Box::new(async move {
+                let host: &mut Host = store.data_mut();
+                let stream = match code(host.filesystem().read_directory(fd).await)? {
+                    Ok(stream) => stream,
+                    Err(error) => return Ok((Err(error),)),
+                };
+                let stream_id = stream.rep();
+                match code(sorted_entries(&mut host.filesystem(), &stream).await)? {
+                    Ok(entries) => {
+                        host.directories.insert(stream_id, entries.into_iter());
+                        Ok((Ok(stream),))
+                    }
+                    Err(error) => Ok((Err(error),)),
+                }
+            })
+        },
+    )?;
+    types.func_wrap(
+        "[method]directory-entry-stream.read-directory-entry",
+        |mut store, (stream,): (Resource<DirectoryEntryStream>,)| {
+            let host: &mut Host = store.data_mut();
+            let entry = host
+                .directories
+                .get_mut(&stream.rep())
+                .and_then(Iterator::next);
+            Ok((Ok::<_, ErrorCode>(entry),))
+        },
+    )?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+async fn sorted_entries(
+    filesystem: &mut WasiFilesystemCtxView<'_>,
+    stream: &Resource<DirectoryEntryStream>,
+) -> FsResult<Vec<DirectoryEntry>> {
+    let mut entries = Vec::new();
+    while let Some(entry) = filesystem
+        .read_directory_entry(Resource::new_borrow(stream.rep()))
+        .await?
+    {
+        entries.push(entry);
+    }
+    entries.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(entries)
+}
+
+/// An error the guest gets, apart from one that ends the run.
+fn code<T>(result: FsResult<T>) -> wasmtime::Result<Result<T, ErrorCode>> {
+    match result {
+        Ok(value) => Ok(Ok(value)),
+        Err(error) => Ok(Err(error.downcast()?)),
+    }
+}
+
+fn define_stubs(
+    linker: &mut Linker<Host>,
+    engine: &Engine,
+    component: &Component,
+) -> wasmtime::Result<()> {
+    for (name, item) in component.component_type().imports(engine) {
+        match item.ty {
+            _ if name.starts_with("wasi:") => {}
+            ComponentItem::ComponentFunc(func) => stub(&mut linker.root(), name, name, &func)?,
+            ComponentItem::ComponentInstance(instance) => {
+                let mut target = linker.instance(name)?;
+                for (member, item) in instance.exports(engine) {
+                    match item.ty {
+                        ComponentItem::ComponentFunc(func) => {
+                            let full = format!("{name}#{member}");
+                            stub(&mut target, member, &full, &func)?;
+                        }
+                        ComponentItem::Resource(_) => {
+                            target.resource(
+                                member,
+                                wasmtime::component::ResourceType::host::<Stubbed>(),
+                                |_, _| Ok(()),
+                            )?;
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Stands for any resource type of a non-WASI import.
+struct Stubbed;
+
+fn stub(
+    target: &mut LinkerInstance<'_, Host>,
+    name: &str,
+    full_name: &str,
+    func: &ComponentFunc,
+) -> wasmtime::Result<()> {
+    let full_name = full_name.to_owned();
+    // The guest's sys.stdout and sys.stderr: kept for reports.
+    let is_output = name == "report-output";
+    if func.async_() {
+        target.func_new_concurrent(name, move |_, ty, _, results| {
+            let full_name = full_name.clone();
+            Box::pin(async move { answer(&full_name, &ty, results) })
+        })
+    } else {
+        target.func_new(name, move |store, ty, params, results| {
+            if is_output {
+                for param in params {
+                    match param {
+                        Val::String(text) => store.data().output.write(text.as_bytes()),
+                        Val::List(bytes) => {
+                            let bytes: Vec<u8> = bytes
+                                .iter()
+                                .filter_map(|byte| match byte {
+                                    Val::U8(byte) => Some(*byte),
+                                    _ => None,
+                                })
+                                .collect();
+                            store.data().output.write(&bytes);
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            answer(&full_name, &ty, results)
+        })
+    }
+}
+
+fn answer(name: &str, ty: &ComponentFunc, results: &mut [Val]) -> wasmtime::Result<()> {
+    for (result, ty) in results.iter_mut().zip(ty.results()) {
+        *result = neutral(name, &ty).ok_or_else(|| {
+            wasmtime::format_err!(
+                "`{name}` is {NOT_AVAILABLE}, and its result has no neutral value"
+            )
+        })?;
+    }
+    Ok(())
+}
+
+/// A value of `ty` that says "not available" where it can and nothing where it
+/// cannot; `None` when only a live object would do.
+fn neutral(name: &str, ty: &Type) -> Option<Val> {
+    Some(match ty {
+        Type::Bool => Val::Bool(false),
+        Type::S8 => Val::S8(0),
+        Type::U8 => Val::U8(0),
+        Type::S16 => Val::S16(0),
+        Type::U16 => Val::U16(0),
+        Type::S32 => Val::S32(0),
+        Type::U32 => Val::U32(0),
+        Type::S64 => Val::S64(0),
+        Type::U64 => Val::U64(0),
+        Type::Float32 => Val::Float32(0.0),
+        Type::Float64 => Val::Float64(0.0),
+        Type::Char => Val::Char(' '),
+        Type::String => Val::String(String::new()),
+        Type::List(_) => Val::List(Vec::new()),
+        Type::Map(_) => Val::Map(Vec::new()),
+        Type::Option(_) => Val::Option(None),
+        Type::Flags(_) => Val::Flags(Vec::new()),
+        Type::Record(record) => Val::Record(
+            record
+                .fields()
+                .map(|field| Some((field.name.to_owned(), neutral(name, &field.ty)?)))
+                .collect::<Option<_>>()?,
+        ),
+        Type::Tuple(tuple) => Val::Tuple(
+            tuple
+                .types()
+                .map(|ty| neutral(name, &ty))
+                .collect::<Option<_>>()?,
+        ),
+        Type::Enum(names) => Val::Enum(names.names().next()?.to_owned()),
+        Type::Variant(variant) => {
+            // A case that carries text can say why; prefer it.
+            let cases: Vec<_> = variant.cases().collect();
+            let spoken = cases
+                .iter()
+                .rfind(|case| matches!(case.ty, Some(Type::String)));
+            let case = match spoken {
+                Some(case) => case,
+                None => cases.first()?,
+            };
+            let payload = match &case.ty {
+                None => None,
+                Some(ty) => Some(Box::new(refusal(name, ty)?)),
+            };
+            Val::Variant(case.name.to_owned(), payload)
+        }
+        Type::Result(result) => match result.err() {
+            Some(error) => Val::Result(Err(Some(Box::new(refusal(name, &error)?)))),
+            None => Val::Result(Err(None)),
+        },
+        _ => return None,
+    })
+}
+
+/// Like [`neutral`], for the error side: text says what is wrong.
+fn refusal(name: &str, ty: &Type) -> Option<Val> {
+    match ty {
+        Type::String => Some(Val::String(format!("`{name}` is {NOT_AVAILABLE}"))),
+        ty => neutral(name, ty),
+    }
+}
+
+/// A clock that does not move: what the guest computes from it is the same in
+/// every build.
+struct FixedClock(Duration);
+
+impl HostWallClock for FixedClock {
+    fn resolution(&self) -> Duration {
+        Duration::from_nanos(1)
+    }
+    fn now(&self) -> Duration {
+        self.0
+    }
+}
+
+impl HostMonotonicClock for FixedClock {
+    fn resolution(&self) -> u64 {
+        1
+    }
+    fn now(&self) -> u64 {
+        u64::try_from(self.0.as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+/// SHA-256 in counter mode.
+fn random_stream(seed: &[u8; 32], label: &[u8]) -> Vec<u8> {
+    (0..(RANDOM_STREAM_BYTES / 32) as u32)
+        .flat_map(|counter| {
+            Sha256::new()
+                .chain_update(seed)
+                .chain_update(label)
+                .chain_update(counter.to_le_bytes())
+                .finalize()
+        })
+        .collect()
+}
+
+struct MemoryLimit {
+    bytes: u64,
+    reached: bool,
+}
+
+impl ResourceLimiter for MemoryLimit {
+    fn memory_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let allowed = desired as u64 <= self.bytes;
+        self.reached |= !allowed;
+        Ok(allowed)
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        _desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(true)
+    }
+}
+
+/// The guest's stdout and stderr, bounded.
+#[derive(Clone, Default)]
+struct Output(Arc<Mutex<Vec<u8>>>);
+
+impl Output {
+    fn write(&self, bytes: &[u8]) {
+        let mut buffer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = OUTPUT_LIMIT_BYTES.saturating_sub(buffer.len());
+        buffer.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+
+    fn take(&self) -> String {
+        let mut buffer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&std::mem::take(&mut *buffer)).into_owned()
+    }
+}
+
+impl IsTerminal for Output {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for Output {
+    fn async_stream(&self) -> Box<dyn tokio::io::AsyncWrite + Send + Sync> {
+        Box::new(tokio::io::sink())
+    }
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for Output {
+    async fn ready(&mut self) {}
+}
+
+impl OutputStream for Output {
+    fn write(&mut self, bytes: bytes::Bytes) -> StreamResult<()> {
+        Output::write(self, &bytes);
+        Ok(())
+    }
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(OUTPUT_LIMIT_BYTES)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{self, Compiler};
+
+    /// What a stub answers for an import of type `() -> ty`.
+    fn answer_of(definitions: &str, ty: &str) -> Option<Val> {
+        let engine = engine::engine(Compiler::Cranelift).unwrap();
+        let wat = format!("(component {definitions} (import \"f\" (func (result {ty}))))");
+        let component = Component::new(&engine, wat::parse_str(wat).unwrap()).unwrap();
+        let imports = component.component_type();
+        let (_, import) = imports
+            .imports(&engine)
+            .find(|(name, _)| *name == "f")
+            .unwrap();
+        let ComponentItem::ComponentFunc(func) = import.ty else {
+            panic!("f is a function");
+        };
+        let ty = func.results().next().unwrap();
+        neutral("f", &ty)
+    }
+
+    #[test]
+    fn results_refuse_and_say_why() {
+        let Some(Val::Result(Err(Some(message)))) = answer_of("", "(result string (error string))")
+        else {
+            panic!("a result is an error");
+        };
+        assert_eq!(
+            *message,
+            Val::String("`f` is not available during pre-initialization".into())
+        );
+    }
+
+    #[test]
+    fn other_types_get_neutral_values() {
+        for (ty, value) in [
+            ("u32", Val::U32(0)),
+            ("string", Val::String(String::new())),
+            ("(list u8)", Val::List(Vec::new())),
+            ("(option string)", Val::Option(None)),
+            (
+                "(tuple u8 bool)",
+                Val::Tuple(vec![Val::U8(0), Val::Bool(false)]),
+            ),
+        ] {
+            assert_eq!(answer_of("", ty), Some(value), "{ty}");
+        }
+    }
+
+    #[test]
+    fn errors_that_carry_text_are_preferred() {
+        let definitions = r#"
+            (type $e' (variant (case "refused") (case "io-error" string)))
+            (import "e" (type $e (eq $e')))"#;
+        let Some(Val::Result(Err(Some(error)))) = answer_of(definitions, "(result (error $e))")
+        else {
+            panic!("a result is an error");
+        };
+        let Val::Variant(case, Some(_)) = *error else {
+            panic!("a case with text");
+        };
+        assert_eq!(case, "io-error");
+    }
+
+    #[test]
+    fn output_is_bounded() {
+        let output = Output::default();
+        output.write(&vec![b'x'; OUTPUT_LIMIT_BYTES]);
+        output.write(b"more");
+        assert_eq!(output.take().len(), OUTPUT_LIMIT_BYTES);
+        assert_eq!(output.take(), "");
+    }
+
+    #[test]
+    fn the_random_stream_depends_on_seed_and_purpose_only() {
+        let stream = |seed, label: &[u8]| random_stream(&[seed; 32], label);
+        assert_eq!(stream(1, b"a"), stream(1, b"a"));
+        assert_ne!(stream(1, b"a"), stream(2, b"a"));
+        assert_ne!(stream(1, b"a"), stream(1, b"b"));
+        assert_eq!(stream(1, b"a").len(), RANDOM_STREAM_BYTES);
+    }
+}

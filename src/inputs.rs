@@ -1,0 +1,344 @@
+//! Everything a build reads, and the digest of what it contains.
+//!
+//! A build script that finds nothing changed must not read all of it again, so
+//! a digest is kept with the file's size and times (`stamp.rs`) and reused while
+//! those are the same.
+
+use crate::cache::{Key, KeyBuilder};
+use crate::config::Config;
+use crate::error::{Error, Report};
+use crate::graph::Graph;
+use crate::runtime::{self, LibraryFile, StdlibSource};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The files of one build.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Inputs {
+    /// In link order.
+    pub(crate) libraries: Vec<LibraryFile>,
+    pub(crate) stdlib: StdlibSource,
+    pub(crate) site_packages: Option<PathBuf>,
+    /// The version of the runtime package, where a graph told it.
+    pub(crate) runtime_version: Option<String>,
+    /// Inputs that can change without Cargo.toml or Cargo.lock changing.
+    pub(crate) watched: Vec<PathBuf>,
+}
+
+impl Inputs {
+    /// Finds every input; `graph` is only called when the configuration leaves
+    /// something to it.
+    ///
+    /// # Errors
+    /// [`Error::Graph`] or [`Error::Runtime`] that says what is missing.
+    pub(crate) fn locate(
+        config: &Config,
+        graph: impl FnOnce() -> Result<Graph, Error>,
+    ) -> Result<Self, Error> {
+        let mut watched = Vec::new();
+        let graph = match (&config.runtime, &config.stdlib) {
+            (Some(_), Some(_)) => None,
+            _ => Some(graph()?),
+        };
+        let (runtime_dir, runtime_version) = match (&config.runtime, &graph) {
+            (Some(dir), _) => {
+                watched.push(dir.clone());
+                (dir.clone(), None)
+            }
+            (None, Some(graph)) => {
+                let package = graph.runtime()?;
+                if !package.immutable {
+                    watched.push(package.dir.clone());
+                }
+                (package.dir.clone(), Some(package.version.clone()))
+            }
+            (None, None) => unreachable!("the graph is read whenever `runtime` is not set"),
+        };
+        let stdlib = match (&config.stdlib, &graph) {
+            (Some(path), _) => {
+                watched.push(path.clone());
+                StdlibSource::from_path(path.clone())
+            }
+            (None, graph) => match graph.as_ref().map(Graph::eryx).transpose()?.flatten() {
+                Some(eryx) => {
+                    let archive = eryx.dir.join("python-stdlib.tar.zst");
+                    if !archive.is_file() {
+                        return Err(Error::Runtime(
+                            Report::new(format!(
+                                "the eryx {} package has no python-stdlib.tar.zst",
+                                eryx.version
+                            ))
+                            .note(format!("expected {}", archive.display()))
+                            .hint("set `stdlib` in [package.metadata.eryx]"),
+                        ));
+                    }
+                    if !eryx.immutable {
+                        watched.push(archive.clone());
+                    }
+                    StdlibSource::Archive(archive)
+                }
+                None => StdlibSource::Embedded,
+            },
+        };
+        watched.extend(config.site_packages.clone());
+        Ok(Self {
+            libraries: runtime::library_files(&runtime_dir)?,
+            stdlib,
+            site_packages: config.site_packages.clone(),
+            runtime_version,
+            watched,
+        })
+    }
+
+    /// Every file that is read, in a fixed order.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when a folder cannot be listed.
+    pub(crate) fn files(&self) -> Result<Vec<PathBuf>, Error> {
+        let mut files: Vec<PathBuf> = self.libraries.iter().map(|l| l.path.clone()).collect();
+        match &self.stdlib {
+            StdlibSource::Folder(dir) => files.extend(tree(dir)?),
+            StdlibSource::Archive(path) => files.push(path.clone()),
+            StdlibSource::Embedded => {}
+        }
+        if let Some(dir) = &self.site_packages {
+            files.extend(tree(dir)?);
+        }
+        Ok(files)
+    }
+
+    /// Digests of the parts that stages depend on.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when a file cannot be read.
+    pub(crate) fn digests(&self, files: &[FileState]) -> Result<Digests, Error> {
+        let digests: HashMap<&Path, Key> = files
+            .iter()
+            .map(|file| (file.path.as_path(), file.digest))
+            .collect();
+        let digest = |path: &Path| {
+            digests.get(path).copied().ok_or_else(|| {
+                Error::Io(Report::new(format!(
+                    "`{}` appeared while the build was reading its inputs",
+                    path.display()
+                )))
+            })
+        };
+        let folder = |dir: &Path| -> Result<Key, Error> {
+            let mut key = KeyBuilder::new("folder");
+            for path in tree(dir)? {
+                let relative = path.strip_prefix(dir).unwrap_or(&path);
+                key.part(&relative.to_string_lossy(), &digest(&path)?.0);
+            }
+            Ok(key.finish())
+        };
+        let mut libraries = KeyBuilder::new("libraries");
+        for library in &self.libraries {
+            libraries.part(library.name, &digest(&library.path)?.0);
+        }
+        Ok(Digests {
+            libraries: libraries.finish(),
+            stdlib: match &self.stdlib {
+                StdlibSource::Folder(dir) => folder(dir)?,
+                StdlibSource::Archive(path) => digest(path)?,
+                StdlibSource::Embedded => match self.stdlib.archive()? {
+                    Some(archive) => Key::of(&archive),
+                    None => unreachable!("an embedded archive is an archive"),
+                },
+            },
+            site_packages: match &self.site_packages {
+                Some(dir) => Some(folder(dir)?),
+                None => None,
+            },
+        })
+    }
+}
+
+/// Content digests of the inputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Digests {
+    pub(crate) libraries: Key,
+    pub(crate) stdlib: Key,
+    pub(crate) site_packages: Option<Key>,
+}
+
+/// A file as it was when its content was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FileState {
+    pub(crate) path: PathBuf,
+    pub(crate) meta: Meta,
+    #[serde(with = "hex")]
+    pub(crate) digest: Key,
+}
+
+/// What the file system says about a file; any change of content changes it,
+/// short of tampering with the clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Meta {
+    pub(crate) len: u64,
+    /// Nanoseconds since 1970.
+    pub(crate) modified: i128,
+    /// The inode's own change time where there is one: restoring an old mtime
+    /// does not restore it.
+    pub(crate) changed: i128,
+}
+
+impl Meta {
+    pub(crate) fn of(path: &Path) -> Result<Self, Error> {
+        let metadata = fs::metadata(path).map_err(|e| Error::io("read", path, e))?;
+        let modified = metadata
+            .modified()
+            .ok()
+            .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok())
+            .map_or(0, |since| since.as_nanos() as i128);
+        #[cfg(unix)]
+        let changed = {
+            use std::os::unix::fs::MetadataExt;
+            i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec())
+        };
+        #[cfg(not(unix))]
+        let changed = 0;
+        Ok(Self {
+            len: metadata.len(),
+            modified,
+            changed,
+        })
+    }
+
+    /// The later of the two times, in nanoseconds since 1970.
+    pub(crate) fn newest(&self) -> i128 {
+        self.modified.max(self.changed)
+    }
+}
+
+/// Digests `paths`, in parallel, reusing those of `known` that still hold.
+///
+/// # Errors
+/// [`Error::Io`] when a file cannot be read.
+pub(crate) fn states(paths: &[PathBuf], known: &[FileState]) -> Result<Vec<FileState>, Error> {
+    let known: HashMap<&Path, &FileState> = known
+        .iter()
+        .map(|file| (file.path.as_path(), file))
+        .collect();
+    paths
+        .par_iter()
+        .map(|path| {
+            // Before reading: a change during the read then looks like a change.
+            let meta = Meta::of(path)?;
+            if let Some(file) = known.get(path.as_path())
+                && file.meta == meta
+            {
+                return Ok((*file).clone());
+            }
+            let content = fs::read(path).map_err(|e| Error::io("read", path, e))?;
+            Ok(FileState {
+                path: path.clone(),
+                meta,
+                digest: Key::of(&content),
+            })
+        })
+        .collect()
+}
+
+/// The files below `dir`, sorted, links followed; no bytecode caches, which
+/// differ between two installations of the same packages.
+fn tree(dir: &Path) -> Result<Vec<PathBuf>, Error> {
+    let mut files = Vec::new();
+    let walk = walkdir::WalkDir::new(dir)
+        .follow_links(true)
+        .sort_by_file_name()
+        .into_iter()
+        .filter_entry(|entry| entry.file_name() != "__pycache__");
+    for entry in walk {
+        let entry = entry.map_err(|e| {
+            Error::Io(Report::new(format!("cannot list `{}`", dir.display())).source(e))
+        })?;
+        if entry.file_type().is_file() {
+            files.push(entry.into_path());
+        }
+    }
+    Ok(files)
+}
+
+mod hex {
+    use super::Key;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(key: &Key, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(key)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Key, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Key::parse(&text).ok_or_else(|| D::Error::custom("not a SHA-256 digest"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inputs(site_packages: &Path) -> Inputs {
+        Inputs {
+            libraries: Vec::new(),
+            stdlib: StdlibSource::Embedded,
+            site_packages: Some(site_packages.to_owned()),
+            runtime_version: None,
+            watched: Vec::new(),
+        }
+    }
+
+    fn site_digest(dir: &Path) -> Option<Key> {
+        let inputs = inputs(dir);
+        let states = states(&inputs.files().unwrap(), &[]).unwrap();
+        inputs.digests(&states).unwrap().site_packages
+    }
+
+    #[test]
+    fn names_and_contents_count_but_not_where_the_folder_is() {
+        let [one, two] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        for dir in [&one, &two] {
+            fs::create_dir(dir.path().join("pkg")).unwrap();
+            fs::write(dir.path().join("pkg/a.py"), "1").unwrap();
+        }
+        assert_eq!(site_digest(one.path()), site_digest(two.path()));
+        fs::create_dir(two.path().join("pkg/__pycache__")).unwrap();
+        fs::write(two.path().join("pkg/__pycache__/a.pyc"), "x").unwrap();
+        assert_eq!(site_digest(one.path()), site_digest(two.path()));
+        fs::rename(two.path().join("pkg/a.py"), two.path().join("pkg/b.py")).unwrap();
+        assert_ne!(site_digest(one.path()), site_digest(two.path()));
+    }
+
+    #[test]
+    fn a_digest_is_reused_only_while_the_file_looks_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        fs::write(&path, "one").unwrap();
+        let mut first = states(std::slice::from_ref(&path), &[]).unwrap();
+        let wrong = Key::of(b"a digest nobody computed");
+        first[0].digest = wrong;
+        let reused = states(std::slice::from_ref(&path), &first).unwrap();
+        assert_eq!(reused[0].digest, wrong);
+        fs::write(&path, "two!").unwrap();
+        let fresh = states(std::slice::from_ref(&path), &first).unwrap();
+        assert_eq!(fresh[0].digest, Key::of(b"two!"));
+    }
+
+    #[test]
+    fn the_graph_is_not_read_when_both_paths_are_given() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config {
+            runtime: Some(dir.path().to_owned()),
+            stdlib: Some(dir.path().to_owned()),
+            ..Config::default()
+        };
+        let error = Inputs::locate(&config, || panic!("not needed")).unwrap_err();
+        assert!(
+            format!("{error:?}").contains("libpython3.14.so.zst"),
+            "{error:?}"
+        );
+    }
+}

@@ -1,0 +1,403 @@
+//! Build-script crate that leaves a *pre-initialised* Python in `OUT_DIR`.
+//!
+//! At compile time it links CPython for WASI, runs Python's start-up and your
+//! imports once under Wasmtime, and writes the memory as it then is into a
+//! component: `OUT_DIR/python.wasm`. At run time Python has already started.
+//!
+//! ```toml
+//! [package.metadata.eryx]
+//! imports = ["json", "re"]
+//!
+//! [build-dependencies]
+//! eryx-preinit-build = "0.1"
+//! ```
+//!
+//! ```no_run
+//! // build.rs
+//! fn main() -> Result<(), eryx_preinit_build::Error> {
+//!     eryx_preinit_build::run()?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! ```ignore
+//! // main.rs
+//! static PYTHON: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/python.wasm"));
+//! ```
+//!
+//! # What the program gets
+//!
+//! | at compile time | holds |
+//! |---|---|
+//! | `concat!(env!("OUT_DIR"), "/python.wasm")` | the component (name: `output`) |
+//! | `env!("ERYX_PYTHON_WASM")` | its path |
+//! | `env!("ERYX_PYTHON_WASM_SHA256")` | its SHA-256, 64 hexadecimal digits |
+//! | `env!("ERYX_PYTHON_STDLIB")` | path of the standard library to mount at /python-stdlib |
+//!
+//! # The pipeline
+//!
+//! Data flows one way, a stage a file:
+//!
+//! ```text
+//! environment, config, graph ─► inputs ─► link ─► hot + snapshot ─► rewrite ─► emit
+//!                                          └── cache: linked, compiled, snapshot ──┘
+//! ```
+//!
+//! # Outside a build script
+//!
+//! [`Builder::new`] takes explicit paths and prints nothing.
+
+#![deny(missing_docs)]
+#![forbid(unsafe_op_in_unsafe_fn)]
+
+mod cache;
+mod config;
+mod diagnosis;
+mod emit;
+mod engine;
+mod environment;
+mod error;
+mod graph;
+mod host;
+mod hot;
+mod inputs;
+mod link;
+mod rewrite;
+mod runtime;
+mod sections;
+mod snapshot;
+mod stages;
+mod stamp;
+
+pub use config::{Config, EngineChoice, Extension};
+pub use error::{Error, Report};
+
+use cache::{Cache, Key, KeyBuilder};
+use emit::Directive;
+use environment::Environment;
+use graph::{Consumer, Graph};
+use inputs::Inputs;
+use serde::{Deserialize, Serialize};
+use stages::Stages;
+use stamp::Stamp;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Builds what `[package.metadata.eryx]` asks for and tells cargo about it.
+///
+/// Returns what was written. On failure nothing that an earlier build wrote is
+/// touched.
+///
+/// # Errors
+/// One [`Error`] variant a stage; its `Debug` is the report to show.
+pub fn run() -> Result<Artifacts, Error> {
+    Builder::from_env()?.build()
+}
+
+/// What a build wrote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Artifacts {
+    /// The component, first, and whatever else was written to OUT_DIR.
+    pub files: Vec<Artifact>,
+    /// Folder with the standard library, to mount at /python-stdlib. `None` in a
+    /// placeholder build.
+    pub stdlib: Option<PathBuf>,
+    /// Folder with the third-party packages, to mount at /site-packages, where
+    /// there are any.
+    pub site_packages: Option<PathBuf>,
+    /// Why only placeholders were written, if so: on docs.rs, or with
+    /// `ERYX_PREINIT_SKIP` set.
+    pub placeholder: Option<String>,
+}
+
+/// One file a build wrote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Artifact {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// SHA-256 of its content, 64 lower-case hexadecimal digits.
+    pub sha256: String,
+    /// Whether it came from the cache instead of running the pipeline.
+    pub cached: bool,
+}
+
+impl Artifacts {
+    /// The pre-initialised component.
+    pub fn python_wasm(&self) -> &Artifact {
+        &self.files[0]
+    }
+}
+
+/// A build configured in Rust instead of, or on top of, the metadata block.
+///
+/// ```no_run
+/// // build.rs
+/// fn main() -> Result<(), eryx_preinit_build::Error> {
+///     let mut builder = eryx_preinit_build::Builder::from_env()?;
+///     builder.config.imports.push("json".into());
+///     builder.build()?;
+///     Ok(())
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Builder {
+    /// What to build. [`Builder::build`] checks it.
+    pub config: Config,
+    source: Source,
+}
+
+/// Where a build gets what is not in its configuration.
+#[derive(Clone, Debug)]
+enum Source {
+    /// A build script: the graph comes from cargo, directives go to it.
+    Cargo {
+        environment: Environment,
+        consumer: Box<Consumer>,
+    },
+    /// Explicit paths.
+    Paths { out_dir: PathBuf },
+}
+
+impl Builder {
+    /// Reads the environment cargo gives build scripts and the consumer's
+    /// metadata block.
+    ///
+    /// # Errors
+    /// [`Error::Config`] outside a build script or when the block is invalid;
+    /// [`Error::Graph`] when `cargo metadata` fails.
+    pub fn from_env() -> Result<Self, Error> {
+        let environment = Environment::from_process()?;
+        let mut stamp = Stamp::load(&stamp_file(&environment.out_dir));
+        let consumer = read_consumer(&environment, &mut stamp)?;
+        if consumer.block.is_none() {
+            emit::say("no [package.metadata.eryx] block: no imports, defaults for the rest");
+        }
+        Ok(Self {
+            config: Config::from_metadata(consumer.block.as_ref(), &environment.manifest)?,
+            source: Source::Cargo {
+                environment,
+                consumer: Box::new(consumer),
+            },
+        })
+    }
+
+    /// A build outside cargo: writes below `out_dir`, from the `eryx-runtime`
+    /// package folder `runtime`, with the embedded standard library unless
+    /// `config.stdlib` names another. Prints no directives.
+    pub fn new(out_dir: impl Into<PathBuf>, runtime: impl Into<PathBuf>) -> Self {
+        Self {
+            config: Config {
+                runtime: Some(runtime.into()),
+                ..Config::default()
+            },
+            source: Source::Paths {
+                out_dir: out_dir.into(),
+            },
+        }
+    }
+
+    /// Runs the pipeline, or finds that there is nothing to do.
+    ///
+    /// # Errors
+    /// One [`Error`] variant a stage; its `Debug` is the report to show.
+    pub fn build(&self) -> Result<Artifacts, Error> {
+        let started = Instant::now();
+        let config = &self.config;
+        let mut directives = self.source.directives();
+        config.check()?;
+        if let Some(reason) = self.source.placeholder() {
+            let artifacts = emit::placeholder(self.source.out_dir(), &config.output, reason)?;
+            return self.finish(artifacts, directives);
+        }
+        config.check_paths(self.source.manifest())?;
+
+        let folder = self.source.out_dir().join(FOLDER);
+        let stamp_file = stamp_file(self.source.out_dir());
+        let mut stamp = Stamp::load(&stamp_file);
+        let inputs = Inputs::locate(config, || self.source.graph(&mut stamp))?;
+        directives.extend(
+            inputs
+                .watched
+                .iter()
+                .cloned()
+                .map(Directive::RerunIfChanged),
+        );
+
+        let files = inputs.files()?;
+        let epoch_seconds = self.source.epoch_seconds();
+        let request = request(config, &inputs, epoch_seconds);
+        if let Some(artifacts) = stamp.unchanged(request, &files) {
+            emit::say(&format!("nothing changed ({:.1?})", started.elapsed()));
+            return self.finish(artifacts, directives);
+        }
+
+        stamp.files = inputs::states(&files, &stamp.files)?;
+        let digests = inputs.digests(&stamp.files)?;
+        let cache = Cache::open(self.source.cache_dir(config).as_deref().unwrap_or(&folder))?;
+        let built = Stages::new(config, &inputs, digests, cache, &folder, epoch_seconds).run()?;
+        let wasm = self.source.out_dir().join(&config.output);
+        let artifacts = Artifacts {
+            files: vec![emit::publish(
+                &wasm,
+                &built.wasm,
+                built.digest,
+                built.cached,
+            )?],
+            stdlib: Some(built.stdlib),
+            site_packages: config.site_packages.clone(),
+            placeholder: None,
+        };
+        stamp.set_done(request, &[wasm], &artifacts);
+        stamp.store(&stamp_file);
+
+        emit::say(&format!("done in {:.2?}", started.elapsed()));
+        directives.extend(built.warnings);
+        directives.extend(emit::advice(config, &artifacts, started.elapsed()));
+        self.finish(artifacts, directives)
+    }
+
+    fn finish(
+        &self,
+        artifacts: Artifacts,
+        mut directives: Vec<Directive>,
+    ) -> Result<Artifacts, Error> {
+        if let Source::Cargo { .. } = self.source {
+            directives.extend(emit::variables(&artifacts)?);
+            emit::print(&directives)?;
+        }
+        Ok(artifacts)
+    }
+}
+
+/// This crate's own folder in OUT_DIR: the cache, the unpacked standard library
+/// and the stamp.
+const FOLDER: &str = "eryx-preinit";
+
+fn stamp_file(out_dir: &Path) -> PathBuf {
+    out_dir.join(FOLDER).join("stamp.json")
+}
+
+/// Everything asked for but the contents of files.
+fn request(config: &Config, inputs: &Inputs, epoch_seconds: u64) -> Key {
+    KeyBuilder::new("request")
+        .part("config", format!("{config:?}").as_bytes())
+        .part("inputs", format!("{inputs:?}").as_bytes())
+        .part("epoch", &epoch_seconds.to_le_bytes())
+        .finish()
+}
+
+/// The consumer, asked of cargo only when its manifest changed.
+fn read_consumer(environment: &Environment, stamp: &mut Stamp) -> Result<Consumer, Error> {
+    let manifest = &environment.manifest;
+    let content = std::fs::read(manifest).map_err(|e| Error::io("read", manifest, e))?;
+    let key = Key::of(&content);
+    match stamp.consumer(key) {
+        Some(consumer) => Ok(consumer),
+        None => {
+            let consumer = graph::consumer(&environment.cargo, manifest)?;
+            stamp.set_consumer(key, consumer.clone());
+            Ok(consumer)
+        }
+    }
+}
+
+impl Source {
+    fn out_dir(&self) -> &Path {
+        match self {
+            Self::Cargo { environment, .. } => &environment.out_dir,
+            Self::Paths { out_dir } => out_dir,
+        }
+    }
+
+    fn manifest(&self) -> Option<&Path> {
+        match self {
+            Self::Cargo { environment, .. } => Some(&environment.manifest),
+            Self::Paths { .. } => None,
+        }
+    }
+
+    fn placeholder(&self) -> Option<&'static str> {
+        match self {
+            Self::Cargo { environment, .. } => environment.placeholder,
+            Self::Paths { .. } => None,
+        }
+    }
+
+    fn epoch_seconds(&self) -> u64 {
+        match self {
+            Self::Cargo { environment, .. } => environment.epoch_seconds,
+            Self::Paths { .. } => None,
+        }
+        .unwrap_or(host::DEFAULT_EPOCH_SECONDS)
+    }
+
+    /// The shared cache, if there is one: the variable goes before the block.
+    fn cache_dir(&self, config: &Config) -> Option<PathBuf> {
+        match self {
+            Self::Cargo { environment, .. } => environment.cache_dir.clone(),
+            Self::Paths { .. } => None,
+        }
+        .or_else(|| config.cache_dir.clone())
+    }
+
+    /// The dependency graph, asked of cargo only when manifest, lock file or
+    /// target changed.
+    fn graph(&self, stamp: &mut Stamp) -> Result<Graph, Error> {
+        let Self::Cargo {
+            environment,
+            consumer,
+        } = self
+        else {
+            // `Builder::new` sets `runtime`; the standard library is embedded.
+            return Ok(Graph::default());
+        };
+        let mut key = KeyBuilder::new("graph");
+        for file in [
+            environment.manifest.clone(),
+            consumer.workspace_root.join("Cargo.lock"),
+        ] {
+            key.part("file", &std::fs::read(file).unwrap_or_default());
+        }
+        key.part(
+            "target",
+            environment.target.as_deref().unwrap_or("").as_bytes(),
+        );
+        let key = key.finish();
+        if let Some(graph) = stamp.graph(key) {
+            return Ok(graph);
+        }
+        let graph = emit::timed("graph", || {
+            graph::graph(
+                &environment.cargo,
+                &environment.manifest,
+                &environment.out_dir,
+                &consumer.workspace_root,
+                environment.target.as_deref(),
+            )
+        })?;
+        stamp.set_graph(key, graph.clone());
+        Ok(graph)
+    }
+
+    /// The directives every build ends with, whatever it did.
+    fn directives(&self) -> Vec<Directive> {
+        let Self::Cargo {
+            environment,
+            consumer,
+        } = self
+        else {
+            return Vec::new();
+        };
+        let mut directives = Environment::directives();
+        directives.push(Directive::RerunIfChanged(environment.manifest.clone()));
+        let lock = consumer.workspace_root.join("Cargo.lock");
+        if lock.is_file() {
+            directives.push(Directive::RerunIfChanged(lock));
+        }
+        directives
+    }
+}

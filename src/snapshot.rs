@@ -1,0 +1,488 @@
+//! Instrument → instantiate → import → finalize → snapshot.
+//!
+//! wasmtime-wizer adds exports that read every memory and global, and writes
+//! what it read there into a component that starts in that state. It is given the
+//! component without function bodies (`hot.rs`).
+
+use crate::diagnosis;
+use crate::engine::Compiler;
+use crate::error::{Error, Report};
+use crate::host::{self, Host, Surroundings};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+use wasmtime::component::{Component, Instance, Lift, Val, WasmList};
+use wasmtime::{Engine, Store, Trap};
+use wasmtime_wasi::I32Exit;
+use wasmtime_wizer::{ComponentContext, ComponentInstanceState, Wizer};
+
+/// What an import that raises SystemExit is reported as.
+pub(crate) const EXITED: &str = "the module raised SystemExit with code";
+
+/// A component ready to be snapshotted.
+pub(crate) struct Instrumented<'a> {
+    context: ComponentContext<'a>,
+    /// The instrumented component, still without bodies.
+    pub(crate) skeleton: Vec<u8>,
+}
+
+/// # Errors
+/// [`Error::Compile`] when the component is invalid, or does what a snapshot
+/// cannot capture.
+pub(crate) fn instrument(skeleton: &[u8]) -> Result<Instrumented<'_>, Error> {
+    let (context, skeleton) = Wizer::new()
+        .instrument_component(skeleton)
+        .map_err(|e| Error::Compile(Report::new("cannot instrument the component").source(e)))?;
+    Ok(Instrumented { context, skeleton })
+}
+
+/// What a run of the guest ended with, if not with a snapshot.
+pub(crate) enum Failure {
+    /// Wrong, whatever code runs it.
+    Final(Error),
+    /// A trap: perhaps a body that was left out, or a compiler's fault.
+    Trap(Error),
+}
+
+impl Failure {
+    #[cfg(test)]
+    pub(crate) fn into_error(self) -> Error {
+        match self {
+            Self::Final(error) | Self::Trap(error) => error,
+        }
+    }
+}
+
+/// What to run before the snapshot.
+pub(crate) struct Script<'a> {
+    pub(crate) imports: &'a [String],
+    /// For start-up and for each import.
+    pub(crate) timeout: Duration,
+}
+
+/// How long the guest took.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Timing {
+    pub(crate) start: Duration,
+    pub(crate) imports: Vec<Duration>,
+    pub(crate) snapshot: Duration,
+}
+
+/// Starts Python, runs the script, and returns the snapshot, without bodies.
+pub(crate) fn take(
+    instrumented: &Instrumented<'_>,
+    component: &Component,
+    surroundings: &Surroundings<'_>,
+    script: &Script<'_>,
+) -> Result<(Vec<u8>, Timing), Failure> {
+    block_on(async {
+        let mut timing = Timing::default();
+        let started = Instant::now();
+        let mut guest = Guest::start(component, surroundings, script.timeout).await?;
+        timing.start = started.elapsed();
+        for (index, module) in script.imports.iter().enumerate() {
+            let started = Instant::now();
+            guest.import(index, module, surroundings).await?;
+            timing.imports.push(started.elapsed());
+        }
+        guest.finalize().await?;
+        let started = Instant::now();
+        let snapshot = Wizer::new()
+            .snapshot_component(&instrumented.context, &mut guest)
+            .await
+            .map_err(|e| {
+                Failure::Final(Error::Transform(
+                    Report::new("cannot write the snapshot").source(e),
+                ))
+            })?;
+        timing.snapshot = started.elapsed();
+        guest.works().await?;
+        Ok((snapshot, timing))
+    })
+}
+
+/// Runs `scripts`, each of which may fail, and returns the snapshot.
+#[cfg(test)]
+pub(crate) fn record(
+    instrumented: &Instrumented<'_>,
+    component: &Component,
+    surroundings: &Surroundings<'_>,
+    scripts: &[String],
+    finalize: bool,
+) -> Result<Vec<u8>, Failure> {
+    block_on(async {
+        let mut guest = Guest::start(component, surroundings, Duration::from_secs(600)).await?;
+        for script in scripts {
+            if let Err(message) = guest.execute(script).await? {
+                panic!("{message}");
+            }
+        }
+        if finalize {
+            guest.finalize().await?;
+        }
+        let snapshot = Wizer::new()
+            .snapshot_component(&instrumented.context, &mut guest)
+            .await;
+        Ok(snapshot.unwrap())
+    })
+}
+
+/// Instantiates a finished snapshot and runs `pass` in it.
+pub(crate) fn smoke_test(
+    component: &Component,
+    surroundings: &Surroundings<'_>,
+    timeout: Duration,
+) -> Result<(), Failure> {
+    block_on(async {
+        let mut guest = Guest::start(component, surroundings, timeout).await?;
+        guest.works().await
+    })
+}
+
+fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .map_err(|e| {
+            Failure::Final(Error::Instantiate(
+                Report::new("cannot start the async runtime").source(e),
+            ))
+        })?
+        .block_on(future)
+}
+
+/// A running instance.
+struct Guest {
+    store: Store<Host>,
+    instance: Instance,
+    timeout: Duration,
+}
+
+impl Guest {
+    async fn start(
+        component: &Component,
+        surroundings: &Surroundings<'_>,
+        timeout: Duration,
+    ) -> Result<Self, Failure> {
+        let engine = component.engine();
+        let linker = host::linker(engine, component).map_err(Failure::Final)?;
+        let host = Host::new(surroundings).map_err(Failure::Final)?;
+        let mut store = Store::new(engine, host);
+        store.limiter(|host| host.limiter());
+        let outcome = {
+            let _alarm = Alarm::set(&mut store, engine, timeout);
+            within(timeout, linker.instantiate_async(&mut store, component)).await
+        };
+        match outcome {
+            Ok(instance) => Ok(Self {
+                store,
+                instance,
+                timeout,
+            }),
+            Err(stop) => Err(stop.failure(
+                &store,
+                "CPython did not start",
+                timeout,
+                Error::PythonInit,
+                "check that `stdlib` belongs to this runtime (the `eryx` and `eryx-runtime` \
+                 packages must have the same version)",
+            )),
+        }
+    }
+
+    async fn import(
+        &mut self,
+        index: usize,
+        module: &str,
+        surroundings: &Surroundings<'_>,
+    ) -> Result<(), Failure> {
+        self.store.data_mut().take_output();
+        // A SystemExit that leaves `execute` would take the interpreter down, and
+        // its traceback with it.
+        let code = format!(
+            "try:\n    import {module}\nexcept SystemExit as exit:\n    raise ImportError(f'{EXITED} \
+             {{exit.code!r}}') from exit"
+        );
+        let Err(message) = self.execute(&code).await? else {
+            return Ok(());
+        };
+        let host = self.store.data();
+        let mut report = Report::new(format!("cannot import `{module}` (imports[{index}])"))
+            .traceback_text(&message)
+            .output_text(host.take_output());
+        if host.memory_limit_reached() {
+            report = report.note(format!(
+                "it asked for more memory than memory-limit allows ({} MiB)",
+                surroundings.memory_limit >> 20
+            ));
+        }
+        if let Some(hint) = diagnosis::hint(
+            module,
+            &message,
+            host.memory_limit_reached(),
+            &[surroundings.stdlib, surroundings.site_packages],
+        ) {
+            report = report.hint(hint);
+        }
+        Err(Failure::Final(Error::Import(report)))
+    }
+
+    /// Runs `pass`, after the state was finalized.
+    async fn works(&mut self) -> Result<(), Failure> {
+        match self.execute("pass").await? {
+            Ok(()) => Ok(()),
+            Err(message) => Err(Failure::Final(Error::Transform(
+                Report::new("the finished snapshot cannot run `pass`")
+                    .traceback_text(message)
+                    .hint("please report this with the versions in use"),
+            ))),
+        }
+    }
+
+    /// Runs Python code; the inner error is what Python says about it.
+    async fn execute(&mut self, code: &str) -> Result<Result<(), String>, Failure> {
+        let Some(func) = self.export("execute") else {
+            return Err(Failure::Final(Error::PythonInit(
+                Report::new("the runtime has no `execute` export")
+                    .hint("use an eryx-runtime from 0.5.0 to 0.14"),
+            )));
+        };
+        let mut results = [Val::Bool(false)];
+        let engine = self.store.engine().clone();
+        let outcome = {
+            let _alarm = Alarm::set(&mut self.store, &engine, self.timeout);
+            let params = [Val::String(code.to_owned())];
+            within(
+                self.timeout,
+                func.call_async(&mut self.store, &params, &mut results),
+            )
+            .await
+        };
+        if let Err(stop) = outcome {
+            return Err(stop.failure(
+                &self.store,
+                &format!("`{}` did not finish", statement(code)),
+                self.timeout,
+                Error::Import,
+                "",
+            ));
+        }
+        let [result] = results;
+        Ok(match result {
+            Val::Result(Ok(_)) => Ok(()),
+            Val::Result(Err(Some(message))) => Err(match *message {
+                Val::String(message) => message,
+                other => format!("{other:?}"),
+            }),
+            other => Err(format!("unexpected answer from `execute`: {other:?}")),
+        })
+    }
+
+    async fn finalize(&mut self) -> Result<(), Failure> {
+        let Some(func) = self.export("finalize-preinit") else {
+            return Err(Failure::Final(Error::PythonInit(
+                Report::new("the runtime has no `finalize-preinit` export")
+                    .hint("use an eryx-runtime from 0.5.0 to 0.14"),
+            )));
+        };
+        let engine = self.store.engine().clone();
+        let outcome = {
+            let _alarm = Alarm::set(&mut self.store, &engine, self.timeout);
+            within(self.timeout, func.call_async(&mut self.store, &[], &mut [])).await
+        };
+        outcome.map_err(|stop| {
+            stop.failure(
+                &self.store,
+                "cannot finalize the pre-initialization",
+                self.timeout,
+                Error::PythonInit,
+                "",
+            )
+        })
+    }
+
+    /// A function exported as `name`, `[async]name`, or by an instance `exports`.
+    fn export(&mut self, name: &str) -> Option<wasmtime::component::Func> {
+        for name in [name.to_owned(), format!("[async]{name}")] {
+            if let Some(func) = self.instance.get_func(&mut self.store, &name) {
+                return Some(func);
+            }
+        }
+        let exports = self
+            .instance
+            .get_export_index(&mut self.store, None, "exports")?;
+        let func = self
+            .instance
+            .get_export_index(&mut self.store, Some(&exports), name)?;
+        self.instance.get_func(&mut self.store, func)
+    }
+
+    async fn read<R: Lift + Send + Sync + 'static, T>(
+        &mut self,
+        instance: &str,
+        func: &str,
+        read: impl FnOnce(&Store<Host>, R) -> T,
+    ) -> T {
+        // wizer made these exports itself; its trait leaves no room for errors.
+        let missing = "wizer's own accessor is missing or failed";
+        let instance = self
+            .instance
+            .get_export_index(&mut self.store, None, instance)
+            .expect(missing);
+        let func = self
+            .instance
+            .get_export_index(&mut self.store, Some(&instance), func)
+            .expect(missing);
+        let func = self
+            .instance
+            .get_typed_func::<(), (R,)>(&mut self.store, func)
+            .expect(missing);
+        self.store.set_epoch_deadline(u64::MAX / 2);
+        let (value,) = func.call_async(&mut self.store, ()).await.expect(missing);
+        read(&self.store, value)
+    }
+}
+
+impl ComponentInstanceState for Guest {
+    async fn call_func_ret_list_u8(
+        &mut self,
+        instance: &str,
+        func: &str,
+        contents: impl FnOnce(&[u8]) + Send,
+    ) {
+        self.read(instance, func, |store, list: WasmList<u8>| {
+            contents(list.as_le_slice(store));
+        })
+        .await;
+    }
+
+    async fn call_func_ret_s32(&mut self, instance: &str, func: &str) -> i32 {
+        self.read(instance, func, |_, value| value).await
+    }
+
+    async fn call_func_ret_s64(&mut self, instance: &str, func: &str) -> i64 {
+        self.read(instance, func, |_, value| value).await
+    }
+
+    async fn call_func_ret_f32(&mut self, instance: &str, func: &str) -> u32 {
+        self.read(instance, func, |_, value: f32| value.to_bits())
+            .await
+    }
+
+    async fn call_func_ret_f64(&mut self, instance: &str, func: &str) -> u64 {
+        self.read(instance, func, |_, value: f64| value.to_bits())
+            .await
+    }
+}
+
+/// The statement in `code` that a report should name.
+fn statement(code: &str) -> &str {
+    code.lines()
+        .map(str::trim)
+        .find(|line| line.starts_with("import "))
+        .unwrap_or(code)
+}
+
+/// Why a call into the guest did not return.
+enum Stop {
+    Timeout,
+    Error(wasmtime::Error),
+}
+
+impl Stop {
+    fn failure(
+        self,
+        store: &Store<Host>,
+        summary: &str,
+        timeout: Duration,
+        stage: fn(Report) -> Error,
+        hint: &str,
+    ) -> Failure {
+        let report = Report::new(summary).output_text(store.data().take_output());
+        let report = if hint.is_empty() {
+            report
+        } else {
+            report.hint(hint)
+        };
+        let timed_out = |report: Report| {
+            Failure::Final(stage(
+                report.note(format!("it ran longer than {timeout:?}")).hint(
+                    "is there an endless loop at import time? If it only is slow, raise \
+                 `timeout` in [package.metadata.eryx]",
+                ),
+            ))
+        };
+        match self {
+            Self::Timeout => timed_out(report),
+            Self::Error(error) => {
+                if error.is::<I32Exit>() {
+                    let note = "it ended the process (`os._exit`, or a fatal error in C code)";
+                    return Failure::Final(stage(report.note(note)));
+                }
+                match error.downcast_ref::<Trap>() {
+                    Some(Trap::Interrupt) => timed_out(report),
+                    _ => Failure::Trap(stage(report.source(error))),
+                }
+            }
+        }
+    }
+}
+
+async fn within<T>(
+    timeout: Duration,
+    call: impl Future<Output = wasmtime::Result<T>>,
+) -> Result<T, Stop> {
+    match tokio::time::timeout(timeout, call).await {
+        Ok(result) => result.map_err(Stop::Error),
+        Err(_) => Err(Stop::Timeout),
+    }
+}
+
+/// Interrupts running guest code after a while: the timeout of [`within`] only
+/// fires while the guest waits.
+struct Alarm {
+    stop: mpsc::Sender<()>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Alarm {
+    fn set(store: &mut Store<Host>, engine: &Engine, timeout: Duration) -> Self {
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_trap();
+        let (stop, stopped) = mpsc::channel();
+        let engine = engine.clone();
+        let thread = std::thread::spawn(move || {
+            if stopped.recv_timeout(timeout) == Err(mpsc::RecvTimeoutError::Timeout) {
+                engine.increment_epoch();
+            }
+        });
+        Self {
+            stop,
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        let _ = self.stop.send(());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Compiles a component for one run.
+///
+/// # Errors
+/// [`Error::Compile`] with Wasmtime's reason.
+pub(crate) fn compile(
+    engine: &Engine,
+    compiler: Compiler,
+    component: &[u8],
+) -> Result<Component, Error> {
+    Component::new(engine, component).map_err(|e| {
+        Error::Compile(
+            Report::new(format!("{} cannot compile the component", compiler.name())).source(e),
+        )
+    })
+}

@@ -1,0 +1,507 @@
+//! Inputs → linked component → compiled code → snapshot, each from the cache
+//! where its key is known.
+//!
+//! | entry | depends on |
+//! |---|---|
+//! | link | library bytes, `strip`, wit-component |
+//! | code | link, compiler and its settings, Wasmtime, profile, which bodies |
+//! | snapshot | link, standard library, site-packages, imports, clock, limits, engine |
+//!
+//! Work that does not depend on each other overlaps: the standard library is
+//! unpacked while the libraries are linked, and while the guest runs, which has
+//! one thread, code is stored and the linked component validated.
+
+use crate::cache::{Cache, Key, KeyBuilder, Lookup, Stage};
+use crate::config::Config;
+use crate::emit::{self, Directive};
+use crate::engine::{self, Compiler};
+use crate::error::{Error, Report};
+use crate::host::Surroundings;
+use crate::hot::{self, Bodies};
+use crate::inputs::{Digests, Inputs};
+use crate::runtime::{self, StdlibSource};
+use crate::snapshot::{self, Failure, Instrumented, Script};
+use crate::{link, rewrite};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::thread;
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+/// What is linked with, for keys. Cargo.lock pins it for the crate itself, a
+/// consumer's may differ in the patch version, which does not change formats.
+const WIT_COMPONENT: &str = "wit-component 0.254";
+
+/// A finished snapshot.
+pub(crate) struct Built {
+    pub(crate) wasm: Vec<u8>,
+    /// SHA-256 of `wasm`.
+    pub(crate) digest: Key,
+    /// Whether the whole snapshot came from the cache.
+    pub(crate) cached: bool,
+    /// The folder to mount at /python-stdlib.
+    pub(crate) stdlib: PathBuf,
+    pub(crate) warnings: Vec<Directive>,
+}
+
+/// One run of the pipeline.
+pub(crate) struct Stages<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) inputs: &'a Inputs,
+    pub(crate) digests: Digests,
+    pub(crate) cache: Cache,
+    /// This crate's own folder in OUT_DIR.
+    pub(crate) folder: &'a Path,
+    pub(crate) epoch_seconds: u64,
+    warnings: Mutex<Vec<Directive>>,
+}
+
+struct Keys {
+    link: Key,
+    /// Also what the guest's randomness is derived from.
+    content: Key,
+    snapshot: Key,
+}
+
+impl<'a> Stages<'a> {
+    pub(crate) fn new(
+        config: &'a Config,
+        inputs: &'a Inputs,
+        digests: Digests,
+        cache: Cache,
+        folder: &'a Path,
+        epoch_seconds: u64,
+    ) -> Self {
+        Self {
+            config,
+            inputs,
+            digests,
+            cache,
+            folder,
+            epoch_seconds,
+            warnings: Mutex::default(),
+        }
+    }
+
+    /// The snapshot, from the cache or by running Python.
+    pub(crate) fn run(&self) -> Result<Built, Error> {
+        let engines = self.engines()?;
+        let keys = self.keys(&engines);
+        // Others that want the same wait here and find it done.
+        let _lock = self.cache.lock(keys.snapshot);
+        let (wasm, digest, cached, stdlib) = match self.get(Stage::Snapshot, keys.snapshot) {
+            Some((wasm, digest)) => {
+                emit::say("snapshot: from the cache");
+                (wasm, digest, true, self.stdlib()?)
+            }
+            None => {
+                let (wasm, digest, stdlib) = self.build(&engines, &keys)?;
+                (wasm, digest, false, stdlib)
+            }
+        };
+        let used = [(Stage::Link, keys.link), (Stage::Snapshot, keys.snapshot)];
+        self.cache.evict(self.config.cache_size, &used);
+        let warnings = self.warnings.lock().map(|mut w| std::mem::take(&mut *w));
+        Ok(Built {
+            wasm,
+            digest,
+            cached,
+            stdlib,
+            warnings: warnings.unwrap_or_default(),
+        })
+    }
+
+    fn build(
+        &self,
+        engines: &[(Compiler, Engine)],
+        keys: &Keys,
+    ) -> Result<(Vec<u8>, Key, PathBuf), Error> {
+        let (linked, (stdlib, code)) = rayon::join(
+            || self.linked(keys),
+            || (self.stdlib(), self.compiled(engines, keys)),
+        );
+        let ((linked, new), stdlib) = (linked?, stdlib?);
+        let empty = tempfile::tempdir()
+            .map_err(|e| Error::io("create a temporary folder in", &std::env::temp_dir(), e))?;
+        let skeleton = hot::skeleton(&linked).map_err(not_understood)?;
+        let instrumented = emit::timed("instrument", || snapshot::instrument(&skeleton))?;
+        let run = Run {
+            stages: self,
+            keys,
+            linked: &linked,
+            new,
+            instrumented: &instrumented,
+            surroundings: Surroundings {
+                stdlib: &stdlib,
+                site_packages: self.inputs.site_packages.as_deref().unwrap_or(empty.path()),
+                epoch_seconds: self.epoch_seconds,
+                seed: keys.content.0,
+                memory_limit: self.config.memory_limit,
+            },
+        };
+        let (wasm, digest) = run.snapshot(engines, code)?;
+        self.put(Stage::Snapshot, keys.snapshot, &wasm, digest);
+        Ok((wasm, digest, stdlib))
+    }
+
+    /// Compiled code in the cache, of the first way to run that has some: all
+    /// bodies, if an earlier build needed them.
+    fn compiled(&self, engines: &[(Compiler, Engine)], keys: &Keys) -> Option<Compiled> {
+        for (compiler, engine) in engines {
+            for bodies in [Bodies::All, Bodies::Start] {
+                let key = code_key(keys, *compiler, engine, bodies);
+                let Some((code, _)) = self.get(Stage::Code, key) else {
+                    continue;
+                };
+                match emit::timed("load code", || engine::load(engine, &code)) {
+                    Ok(component) => {
+                        return Some(Compiled {
+                            compiler: *compiler,
+                            bodies,
+                            component,
+                        });
+                    }
+                    Err(error) => self.warn(format!(
+                        "compiled code in the cache does not load, and is built again: {error}"
+                    )),
+                }
+            }
+        }
+        None
+    }
+
+    /// The engines to try, in order: those this host has.
+    fn engines(&self) -> Result<Vec<(Compiler, Engine)>, Error> {
+        let mut engines = Vec::new();
+        let mut refused = None;
+        for &compiler in Compiler::candidates(self.config.engine) {
+            match engine::engine(compiler) {
+                Ok(engine) => engines.push((compiler, engine)),
+                Err(error) => refused = Some(error),
+            }
+        }
+        match (engines.is_empty(), refused) {
+            (true, Some(error)) => Err(error),
+            _ => Ok(engines),
+        }
+    }
+
+    fn keys(&self, engines: &[(Compiler, Engine)]) -> Keys {
+        let link = KeyBuilder::new("link")
+            .part("linker", WIT_COMPONENT.as_bytes())
+            .part("libraries", &self.digests.libraries.0)
+            .part("strip", &[u8::from(self.config.strip)])
+            .finish();
+        let mut content = KeyBuilder::new("content");
+        content
+            .part("link", &link.0)
+            .part("stdlib", &self.digests.stdlib.0)
+            .part("epoch", &self.epoch_seconds.to_le_bytes())
+            .part("memory", &self.config.memory_limit.to_le_bytes());
+        if let Some(site_packages) = self.digests.site_packages {
+            content.part("site-packages", &site_packages.0);
+        }
+        for import in &self.config.imports {
+            content.part("import", import.as_bytes());
+        }
+        let content = content.finish();
+        let mut snapshot = KeyBuilder::new("snapshot");
+        snapshot
+            .part("content", &content.0)
+            .part("verify", &[u8::from(self.config.verify)]);
+        for (compiler, engine) in engines {
+            snapshot.part(compiler.name(), &engine::fingerprint(engine).0);
+        }
+        Keys {
+            link,
+            content,
+            snapshot: snapshot.finish(),
+        }
+    }
+
+    /// The linked component, and whether it is new to the cache.
+    fn linked(&self, keys: &Keys) -> Result<(Vec<u8>, bool), Error> {
+        if let Some((linked, _)) = self.get(Stage::Link, keys.link) {
+            emit::say("link: from the cache");
+            return Ok((linked, false));
+        }
+        let libraries = emit::timed("load", || {
+            runtime::load(&self.inputs.libraries, self.config.strip)
+        })?;
+        let linked = emit::timed("link", || link::link(&libraries))?;
+        Ok((linked, true))
+    }
+
+    /// The folder to mount at /python-stdlib, unpacked where it comes as an
+    /// archive.
+    fn stdlib(&self) -> Result<PathBuf, Error> {
+        if let StdlibSource::Folder(folder) = &self.inputs.stdlib {
+            return Ok(folder.clone());
+        }
+        emit::timed("stdlib", || {
+            runtime::staged_stdlib(&self.inputs.stdlib, self.digests.stdlib, self.folder)
+        })
+    }
+
+    fn get(&self, stage: Stage, key: Key) -> Option<(Vec<u8>, Key)> {
+        match self.cache.get(stage, key) {
+            Lookup::Hit(bytes, digest) => Some((bytes, digest)),
+            Lookup::Miss => None,
+            Lookup::Corrupt(what) => {
+                self.warn(what);
+                None
+            }
+        }
+    }
+
+    /// A cache that cannot be written to costs time later, not the build now.
+    fn put(&self, stage: Stage, key: Key, payload: &[u8], digest: Key) {
+        if let Err(error) = self.cache.put(stage, key, payload, digest) {
+            self.warn(format!(
+                "cannot store the {} stage in the cache: {error}",
+                stage.name()
+            ));
+        }
+    }
+
+    fn warn(&self, text: String) {
+        if let Ok(mut warnings) = self.warnings.lock() {
+            warnings.push(Directive::Warning(format!("eryx-preinit-build: {text}")));
+        }
+    }
+}
+
+/// Compiled code, and what it was compiled from.
+struct Compiled {
+    compiler: Compiler,
+    bodies: Bodies,
+    component: Component,
+}
+
+fn code_key(keys: &Keys, compiler: Compiler, engine: &Engine, bodies: Bodies) -> Key {
+    let mut key = KeyBuilder::new("code");
+    key.part("link", &keys.link.0)
+        .part("compiler", compiler.name().as_bytes())
+        .part("engine", &engine::fingerprint(engine).0)
+        .part("bodies", bodies.name().as_bytes());
+    if bodies != Bodies::All {
+        key.part("profile", &hot::profile_digest().0);
+    }
+    key.finish()
+}
+
+/// The part of the pipeline that runs Python.
+struct Run<'a> {
+    stages: &'a Stages<'a>,
+    keys: &'a Keys,
+    linked: &'a [u8],
+    /// Whether `linked` is not in the cache yet, and so not validated.
+    new: bool,
+    instrumented: &'a Instrumented<'a>,
+    surroundings: Surroundings<'a>,
+}
+
+impl Run<'_> {
+    /// Tries the fastest way first: what is compiled, then Winch before
+    /// Cranelift, the profiled bodies before all of them.
+    fn snapshot(
+        &self,
+        engines: &[(Compiler, Engine)],
+        mut compiled: Option<Compiled>,
+    ) -> Result<(Vec<u8>, Key), Error> {
+        let profiled = hot::is_profiled(self.linked).map_err(not_understood)?;
+        let mut last = None;
+        for (compiler, engine) in engines {
+            for bodies in [Bodies::Start, Bodies::All] {
+                if bodies == Bodies::Start && !profiled {
+                    continue;
+                }
+                let ready = match compiled.take() {
+                    Some(ready) if (ready.compiler, ready.bodies) == (*compiler, bodies) => {
+                        Some(ready.component)
+                    }
+                    // Compiled for a later way: what comes before was no use.
+                    Some(later) => {
+                        compiled = Some(later);
+                        continue;
+                    }
+                    None => None,
+                };
+                emit::say(&format!(
+                    "engine: {}, bodies: {}",
+                    compiler.name(),
+                    bodies.name()
+                ));
+                match self.attempt(*compiler, engine, bodies, ready) {
+                    Ok(built) => return Ok(built),
+                    Err(Attempt::Failed(error)) => return Err(error),
+                    Err(Attempt::Compile(error) | Attempt::Trap(error)) => {
+                        emit::say(&format!("{error}; trying another way"));
+                        last = Some(error);
+                    }
+                }
+            }
+        }
+        Err(last.unwrap_or_else(|| Error::Engine(Report::new("no compiler to try"))))
+    }
+
+    fn attempt(
+        &self,
+        compiler: Compiler,
+        engine: &Engine,
+        bodies: Bodies,
+        ready: Option<Component>,
+    ) -> Result<(Vec<u8>, Key), Attempt> {
+        let stages = self.stages;
+        let (component, fresh) = match ready {
+            Some(component) => (component, false),
+            None => {
+                let part = hot::runnable(&self.instrumented.skeleton, self.linked, bodies)
+                    .map_err(|e| Attempt::Failed(not_understood(e)))?;
+                let component =
+                    emit::timed("compile", || snapshot::compile(engine, compiler, &part))
+                        .map_err(Attempt::Compile)?;
+                (component, true)
+            }
+        };
+        let script = Script {
+            imports: &stages.config.imports,
+            timeout: stages.config.timeout,
+        };
+        // The guest has one thread: the other cores store what is new.
+        let (taken, validated) = thread::scope(|scope| {
+            if fresh {
+                scope.spawn(|| {
+                    let key = code_key(self.keys, compiler, engine, bodies);
+                    emit::timed("store code", || match component.serialize() {
+                        Ok(code) => stages.put(Stage::Code, key, &code, Key::of(&code)),
+                        Err(error) => stages.warn(format!("cannot serialize code: {error}")),
+                    });
+                });
+            }
+            let validated = scope.spawn(|| self.validate_linked());
+            let taken = snapshot::take(self.instrumented, &component, &self.surroundings, &script);
+            (taken, validated.join())
+        });
+        let (taken, timing) = taken?;
+        emit::say(&format!("python start: {:.2?}", timing.start));
+        for (module, took) in stages.config.imports.iter().zip(&timing.imports) {
+            emit::say(&format!("import {module}: {took:.2?}"));
+        }
+        emit::say(&format!("snapshot: {:.2?}", timing.snapshot));
+        validated
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            .map_err(|e| {
+                Attempt::Failed(Error::Link(
+                    Report::new("the linked component is not valid").source(e),
+                ))
+            })?;
+        self.finish(compiler, engine, &taken)
+    }
+
+    /// An entry of the link stage is a valid component: only what is not from
+    /// there has to be validated.
+    fn validate_linked(&self) -> anyhow::Result<()> {
+        if self.new {
+            emit::timed("validate", || rewrite::validate(self.linked))?;
+            let digest = Key::of(self.linked);
+            self.stages
+                .put(Stage::Link, self.keys.link, self.linked, digest);
+        }
+        Ok(())
+    }
+
+    /// All bodies back, `_initialize` back, stripped, validated and tried out.
+    fn finish(
+        &self,
+        compiler: Compiler,
+        engine: &Engine,
+        taken: &[u8],
+    ) -> Result<(Vec<u8>, Key), Attempt> {
+        let transformed = emit::timed("transform", || {
+            let whole = hot::with_bodies(taken, self.linked)?;
+            let whole = rewrite::restore_initialize(&whole)?.into_owned();
+            anyhow::Ok(if self.stages.config.strip {
+                rewrite::strip_custom_sections(&whole)?.into_owned()
+            } else {
+                whole
+            })
+        });
+        let wasm = transformed.map_err(|e| Attempt::Failed(not_understood(e)))?;
+        let (digest, works) = rayon::join(
+            || Key::of(&wasm),
+            || {
+                hot::skeleton(&wasm)
+                    .and_then(|skeleton| rewrite::validate_derived(self.linked, &wasm, &skeleton))
+                    .map_err(|e| {
+                        Attempt::Failed(Error::Transform(
+                            Report::new("the snapshot is not a valid component")
+                                .source(e)
+                                .hint("please report this with the versions in use"),
+                        ))
+                    })?;
+                self.verify(compiler, engine, &wasm)
+            },
+        );
+        works?;
+        Ok((wasm, digest))
+    }
+
+    /// Loads the finished snapshot and runs `pass` in it, compiling no more of it
+    /// than that takes. Once for each linked component and engine: later
+    /// snapshots differ in the contents of memory only, and the instance they
+    /// were taken from has just run `pass`.
+    fn verify(&self, compiler: Compiler, engine: &Engine, wasm: &[u8]) -> Result<(), Attempt> {
+        let stages = self.stages;
+        let key = KeyBuilder::new("verified")
+            .part(
+                "code",
+                &code_key(self.keys, compiler, engine, Bodies::All).0,
+            )
+            .finish();
+        if !stages.config.verify || stages.get(Stage::Verified, key).is_some() {
+            return Ok(());
+        }
+        let mut outcome = Ok(());
+        emit::timed("verify", || {
+            for bodies in [Bodies::Execute, Bodies::Start, Bodies::All] {
+                let part = hot::runnable(wasm, self.linked, bodies)
+                    .map_err(|e| Attempt::Failed(not_understood(e)))?;
+                let component =
+                    snapshot::compile(engine, compiler, &part).map_err(Attempt::Compile)?;
+                outcome =
+                    snapshot::smoke_test(&component, &self.surroundings, stages.config.timeout);
+                if !matches!(outcome, Err(Failure::Trap(_))) {
+                    break;
+                }
+            }
+            Ok::<_, Attempt>(())
+        })?;
+        outcome?;
+        stages.put(Stage::Verified, key, &[], Key::of(&[]));
+        Ok(())
+    }
+}
+
+/// Why an attempt did not give a snapshot.
+enum Attempt {
+    /// Final: another way would fail alike.
+    Failed(Error),
+    /// This compiler does not take the component.
+    Compile(Error),
+    /// The guest trapped; all bodies, or another compiler, may not.
+    Trap(Error),
+}
+
+impl From<Failure> for Attempt {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Final(error) => Self::Failed(error),
+            Failure::Trap(error) => Self::Trap(error),
+        }
+    }
+}
+
+fn not_understood(source: anyhow::Error) -> Error {
+    Error::Transform(Report::new("cannot rewrite the component").source(source))
+}

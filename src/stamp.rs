@@ -1,0 +1,127 @@
+//! What the last build in this OUT_DIR saw and wrote, so that a build with
+//! nothing to do finds out from file metadata alone.
+//!
+//! Why metadata is enough: a key is a digest of contents, and a content is read
+//! again as soon as its size, modification time or inode change time differ from
+//! those it had *before* it was last read. A file changed within the clock's
+//! granularity of that read could keep its times, so a file that was younger than
+//! [`RACY`] when it was read is always read again. Outputs are checked the same
+//! way. This is the rule git uses for its index, and stricter than cargo's own,
+//! which looks at modification times only.
+
+use crate::Artifacts;
+use crate::cache::{self, Key};
+use crate::graph::{Consumer, Graph};
+use crate::inputs::{FileState, Meta};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Coarser than any file system's time stamps (FAT: two seconds).
+const RACY: Duration = Duration::from_secs(3);
+
+/// The file's content. Anything unexpected reads as an empty stamp: it only
+/// saves work.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Stamp {
+    /// The crate version that wrote it.
+    version: String,
+    /// The consumer, by the digest of its manifest.
+    consumer: Option<(String, Consumer)>,
+    /// The graph, by the digest of manifest, lock file and target.
+    graph: Option<(String, Graph)>,
+    /// Input files and their digests.
+    pub(crate) files: Vec<FileState>,
+    /// The last finished build.
+    done: Option<Done>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Done {
+    /// Digest of the request: configuration, epoch, input paths.
+    request: String,
+    /// Outputs as they were left.
+    outputs: Vec<(PathBuf, Meta)>,
+    artifacts: Artifacts,
+}
+
+impl Stamp {
+    pub(crate) fn load(path: &Path) -> Self {
+        let stamp: Option<Self> = fs::read(path)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        stamp
+            .filter(|stamp| stamp.version == env!("CARGO_PKG_VERSION"))
+            .unwrap_or_default()
+    }
+
+    /// Stores the stamp, without the digests of files too young to be trusted.
+    /// Failing to only costs time in the next build.
+    pub(crate) fn store(&mut self, path: &Path) {
+        self.version = env!("CARGO_PKG_VERSION").to_owned();
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_nanos() as i128);
+        let settled = now - RACY.as_nanos() as i128;
+        self.files.retain(|file| file.meta.newest() < settled);
+        if let Ok(bytes) = serde_json::to_vec(self) {
+            let _ = cache::publish(path, &[&bytes]);
+        }
+    }
+
+    /// The consumer read from a manifest with this digest.
+    pub(crate) fn consumer(&self, manifest: Key) -> Option<Consumer> {
+        let (key, consumer) = self.consumer.as_ref()?;
+        (*key == manifest.to_string()).then(|| consumer.clone())
+    }
+
+    pub(crate) fn set_consumer(&mut self, manifest: Key, consumer: Consumer) {
+        self.consumer = Some((manifest.to_string(), consumer));
+    }
+
+    /// The graph read under this key, if its packages are still there.
+    pub(crate) fn graph(&self, key: Key) -> Option<Graph> {
+        let (known, graph) = self.graph.as_ref()?;
+        let present = graph
+            .eryx
+            .iter()
+            .chain(&graph.runtimes)
+            .all(|package| package.dir.is_dir());
+        (*known == key.to_string() && present).then(|| graph.clone())
+    }
+
+    pub(crate) fn set_graph(&mut self, key: Key, graph: Graph) {
+        self.graph = Some((key.to_string(), graph));
+    }
+
+    /// The artifacts of the last build, if the request is the same, every input
+    /// looks the same and every output is as it was left.
+    pub(crate) fn unchanged(&self, request: Key, files: &[PathBuf]) -> Option<Artifacts> {
+        let done = self.done.as_ref()?;
+        let same = done.request == request.to_string()
+            && files.len() == self.files.len()
+            && files
+                .iter()
+                .zip(&self.files)
+                .all(|(path, file)| *path == file.path && is(path, &file.meta))
+            && done.outputs.iter().all(|(path, meta)| is(path, meta));
+        same.then(|| done.artifacts.clone())
+    }
+
+    pub(crate) fn set_done(&mut self, request: Key, outputs: &[PathBuf], artifacts: &Artifacts) {
+        let outputs: Result<Vec<_>, _> = outputs
+            .iter()
+            .map(|path| Meta::of(path).map(|meta| (path.clone(), meta)))
+            .collect();
+        self.done = outputs.ok().map(|outputs| Done {
+            request: request.to_string(),
+            outputs,
+            artifacts: artifacts.clone(),
+        });
+    }
+}
+
+fn is(path: &Path, expected: &Meta) -> bool {
+    Meta::of(path).is_ok_and(|meta| meta == *expected)
+}

@@ -1,0 +1,167 @@
+//! Real consumer packages, built by a real cargo, with real Python.
+
+mod project;
+
+use project::Project;
+use std::path::Path;
+
+/// The lines about the consumer's own unit: `Fresh`, `Dirty`, `Compiling`, …
+fn units<'a>(stderr: &'a str, name: &str) -> Vec<&'a str> {
+    stderr
+        .lines()
+        .map(str::trim)
+        .filter(|line| {
+            let mut words = line.split_whitespace();
+            words
+                .next()
+                .is_some_and(|word| ["Fresh", "Dirty"].contains(&word))
+                && words.next() == Some(name)
+        })
+        .collect()
+}
+
+#[test]
+fn from_nothing_to_fresh_to_changed_imports() {
+    let name = "plain-consumer";
+    let project = Project::new(
+        "plain",
+        name,
+        "[package.metadata.eryx]\nimports = [\"json\", \"re\"]",
+    );
+    let first = project.cargo(&["run"], &[]).succeeded();
+    let wasm = first.value("path");
+    assert!(Path::new(&wasm).ends_with("python.wasm"), "{wasm}");
+    let bytes = std::fs::read(&wasm).unwrap();
+    assert_eq!(first.value("bytes"), bytes.len().to_string());
+    assert!(bytes.len() <= 24_000_000, "{} bytes", bytes.len());
+    assert!(Path::new(&first.value("stdlib")).join("os.py").is_file());
+
+    let second = project.cargo(&["build", "-v"], &[]).succeeded();
+    let stderr = second.stderr();
+    assert!(units(&stderr, name)[0].starts_with("Fresh"), "{stderr}");
+
+    // `check` has its own OUT_DIR in some cargo versions, the same in others:
+    // either way it works and says nothing new.
+    project.cargo(&["check"], &[]).succeeded();
+
+    project.block("[package.metadata.eryx]\nimports = [\"json\", \"re\", \"csv\"]");
+    let third = project.cargo(&["run", "-vv"], &[]).succeeded();
+    assert_ne!(first.value("sha256"), third.value("sha256"));
+    let stderr = third.stderr();
+    assert!(stderr.contains("import csv"), "{stderr}");
+    assert!(stderr.contains("link: from the cache"), "{stderr}");
+    assert!(!stderr.contains("preinit-build: compile"), "{stderr}");
+
+    // What was built before is there at once.
+    project.block("[package.metadata.eryx]\nimports = [\"json\", \"re\"]");
+    let back = project.cargo(&["run", "-vv"], &[]).succeeded();
+    assert_eq!(first.value("sha256"), back.value("sha256"));
+    assert!(back.stderr().contains("snapshot: from the cache"));
+}
+
+#[test]
+fn a_broken_block_names_every_key_and_spares_what_was_built() {
+    let project = Project::new("config", "config-consumer", "[package.metadata.eryx]");
+    let good = project.cargo(&["run"], &[]).succeeded();
+    let wasm = good.value("path");
+    let before = std::fs::read(&wasm).unwrap();
+
+    project.block(
+        "[package.metadata.eryx]\nimport = [\"json\"]\nimports = [\"json\", \"os; rm\", \"json\"]\ntimeout = 60",
+    );
+    let stderr = project.cargo(&["build"], &[]).failed().stderr();
+    for key in [
+        "package.metadata.eryx.import:",
+        "did you mean `imports`",
+        "package.metadata.eryx.imports[1]:",
+        "package.metadata.eryx.imports[2]:",
+        "package.metadata.eryx.timeout:",
+    ] {
+        assert!(stderr.contains(key), "{key} is not in:\n{stderr}");
+    }
+
+    project.block("[package.metadata.eryx]\nimports = [\"jsn\"]");
+    let stderr = project.cargo(&["build"], &[]).failed().stderr();
+    assert!(stderr.contains("cannot import `jsn`"), "{stderr}");
+    assert!(
+        stderr.contains("ModuleNotFoundError: No module named 'jsn'"),
+        "{stderr}"
+    );
+    assert!(stderr.contains("did you mean `json`?"), "{stderr}");
+    assert_eq!(std::fs::read(&wasm).unwrap(), before);
+}
+
+#[test]
+fn spaces_and_other_scripts_in_paths_work() {
+    let project = Project::new(
+        "a folder, ünïcode 蛇",
+        "odd-consumer",
+        "[package.metadata.eryx]\nimports = [\"local_module\"]\nsite-packages = \"my packages\"\n\
+         output = \"python.wasm\"",
+    );
+    std::fs::create_dir(project.path().join("my packages")).unwrap();
+    project.write("my packages/local_module.py", "ANSWER = 42\n");
+    let first = project.cargo(&["run"], &[]).succeeded();
+
+    // The package is watched: an edit builds again, an unrelated file does not.
+    project.write("notes.txt", "not an input");
+    let same = project.cargo(&["build", "-v"], &[]).succeeded().stderr();
+    assert!(
+        units(&same, "odd-consumer")[0].starts_with("Fresh"),
+        "{same}"
+    );
+    project.write("my packages/local_module.py", "ANSWER = 43\n");
+    let edited = project.cargo(&["run"], &[]).succeeded();
+    assert_ne!(first.value("sha256"), edited.value("sha256"));
+    // Written only below OUT_DIR.
+    let mut names: Vec<_> = std::fs::read_dir(project.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(
+        names,
+        [
+            "Cargo.lock",
+            "Cargo.toml",
+            "build.rs",
+            "my packages",
+            "notes.txt",
+            "src"
+        ]
+    );
+}
+
+#[test]
+fn placeholders_are_quick_and_explicit() {
+    let project = Project::new(
+        "docs",
+        "docs-consumer",
+        "[package.metadata.eryx]\nimports = [\"json\"]",
+    );
+    for (variable, reason) in [
+        ("DOCS_RS", "docs.rs"),
+        ("ERYX_PREINIT_SKIP", "ERYX_PREINIT_SKIP"),
+    ] {
+        let ran = project
+            .cargo(&["run", "-vv"], &[(variable, "1")])
+            .succeeded();
+        assert_eq!(ran.value("bytes"), "8", "an empty component");
+        assert!(ran.stderr().contains(reason), "{}", ran.stderr());
+    }
+    // The variable is watched: without it, the real thing is built.
+    let real = project.cargo(&["run"], &[]).succeeded();
+    assert!(real.value("bytes").parse::<u64>().unwrap() > 1_000_000);
+}
+
+#[test]
+fn without_a_block_the_defaults_hold() {
+    let project = Project::new("bare", "bare-consumer", "");
+    let ran = project.cargo(&["run", "-vv"], &[]).succeeded();
+    assert!(
+        ran.stderr().contains("no [package.metadata.eryx] block"),
+        "{}",
+        ran.stderr()
+    );
+    assert!(ran.value("bytes").parse::<u64>().unwrap() > 1_000_000);
+}

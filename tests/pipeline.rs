@@ -1,0 +1,290 @@
+//! The pipeline without cargo around it: real libraries, real Python.
+
+use eryx_preinit_build::{Builder, EngineChoice, Error};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// The runtime package of this workspace's lock file.
+fn runtime() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let metadata = cargo_metadata::MetadataCommand::new()
+            .cargo_path(env!("CARGO"))
+            .manifest_path(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"))
+            .other_options([
+                "--offline".to_owned(),
+                "--filter-platform".to_owned(),
+                host(),
+            ])
+            .exec()
+            .unwrap();
+        let package = metadata
+            .packages
+            .iter()
+            .find(|package| package.name.as_str() == "eryx-runtime")
+            .unwrap();
+        package.manifest_path.parent().unwrap().into()
+    })
+}
+
+fn host() -> String {
+    let output = std::process::Command::new("rustc")
+        .arg("-vV")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
+    host.unwrap().to_owned()
+}
+
+/// Code is compiled once for all tests; snapshots are each test's own.
+fn cache() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache")
+}
+
+fn builder(out: &Path, imports: &[&str]) -> Builder {
+    let mut builder = Builder::new(out, runtime());
+    builder.config.imports = imports.iter().map(|&s| s.to_owned()).collect();
+    builder.config.cache_dir = Some(cache());
+    builder
+}
+
+/// A builder whose site-packages holds `modules`.
+fn with_modules(dir: &Path, modules: &[(&str, &str)]) -> Builder {
+    let site_packages = dir.join("site-packages");
+    fs::create_dir_all(&site_packages).unwrap();
+    for (name, code) in modules {
+        fs::write(site_packages.join(format!("{name}.py")), code).unwrap();
+    }
+    let out = dir.join("out");
+    fs::create_dir_all(&out).unwrap();
+    let mut builder = builder(&out, &[modules[0].0]);
+    builder.config.site_packages = Some(site_packages);
+    builder
+}
+
+#[track_caller]
+fn import_error(builder: &Builder) -> String {
+    match builder.build() {
+        Err(Error::Import(report)) => format!("{report:?}"),
+        Err(other) => panic!("another stage failed: {other:?}"),
+        Ok(_) => panic!("it built"),
+    }
+}
+
+#[test]
+fn the_same_inputs_give_the_same_bytes() {
+    let [one, two] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let mut digests = Vec::new();
+    for (dir, engine) in [(&one, EngineChoice::Auto), (&two, EngineChoice::Cranelift)] {
+        let mut builder = with_modules(
+            dir.path(),
+            &[(
+                "pkg_a",
+                "import json, re\nX = {i: str(i) for i in range(99)}\n",
+            )],
+        );
+        // Other times, another engine, a cold cache for the second.
+        builder.config.engine = engine;
+        builder.config.cache_dir = None;
+        digests.push(builder.build().unwrap().python_wasm().sha256.clone());
+    }
+    assert_eq!(digests[0], digests[1]);
+}
+
+#[test]
+fn nothing_changed_is_noticed_and_a_lost_or_edited_output_is_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let builder = builder(dir.path(), &["json"]);
+    let first = builder.build().unwrap();
+    let wasm = first.python_wasm().path.clone();
+    let bytes = fs::read(&wasm).unwrap();
+    let modified = fs::metadata(&wasm).unwrap().modified().unwrap();
+    assert_eq!(builder.build().unwrap(), first);
+    assert_eq!(fs::metadata(&wasm).unwrap().modified().unwrap(), modified);
+    fs::remove_file(&wasm).unwrap();
+    assert!(builder.build().unwrap().python_wasm().cached);
+    assert_eq!(fs::read(&wasm).unwrap(), bytes);
+    fs::write(&wasm, b"edited").unwrap();
+    builder.build().unwrap();
+    assert_eq!(fs::read(&wasm).unwrap(), bytes);
+}
+
+#[test]
+fn damaged_entries_are_built_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut builder = builder(dir.path(), &["json"]);
+    builder.config.cache_dir = None;
+    let first = builder.build().unwrap();
+    let folder = dir.path().join("eryx-preinit");
+    for stage in ["link", "code", "snapshot"] {
+        for entry in fs::read_dir(folder.join(stage)).unwrap() {
+            let path = entry.unwrap().path();
+            let mut bytes = fs::read(&path).unwrap();
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 0xff;
+            fs::write(&path, bytes).unwrap();
+        }
+    }
+    // An edited standard library is put back, too.
+    let stdlib = first.stdlib.clone().unwrap();
+    fs::write(stdlib.join("json/__init__.py"), "raise SystemExit").unwrap();
+    fs::remove_file(&first.python_wasm().path).unwrap();
+    let again = builder.build().unwrap();
+    assert!(!again.python_wasm().cached);
+    assert_eq!(first.python_wasm().sha256, again.python_wasm().sha256);
+    assert!(
+        fs::read_to_string(stdlib.join("json/__init__.py"))
+            .unwrap()
+            .len()
+            > 1000
+    );
+}
+
+#[test]
+fn a_failing_import_shows_python_s_traceback_and_what_it_printed() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = import_error(&with_modules(
+        dir.path(),
+        &[(
+            "broken",
+            "print('on my way')\ndef f():\n    raise ValueError('no luck')\nf()\n",
+        )],
+    ));
+    for part in [
+        "cannot import `broken` (imports[0])",
+        "File \"/site-packages/broken.py\", line 3, in f",
+        "ValueError: no luck",
+        "on my way",
+    ] {
+        assert!(text.contains(part), "{part} is not in:\n{text}");
+    }
+}
+
+#[test]
+fn a_missing_dependency_is_told_from_a_missing_module() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = import_error(&with_modules(
+        dir.path(),
+        &[("needy", "import not_there\n")],
+    ));
+    assert!(text.contains("`needy` depends on `not_there`"), "{text}");
+}
+
+#[test]
+fn a_module_that_exits_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    for (code, said) in [
+        ("raise SystemExit(3)\n", "raised SystemExit with code 3"),
+        ("import os\nos._exit(4)\n", "ended the process"),
+    ] {
+        let text = import_error(&with_modules(dir.path(), &[("exits", code)]));
+        assert!(text.contains(said), "{said} is not in:\n{text}");
+    }
+}
+
+#[test]
+fn an_endless_loop_and_an_endless_sleep_time_out() {
+    for code in ["while True:\n    pass\n", "import time\ntime.sleep(3600)\n"] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut builder = with_modules(dir.path(), &[("endless", code)]);
+        // Start-up has the same limit, and this machine may be slow.
+        builder.config.timeout = Duration::from_secs(20);
+        let text = import_error(&builder);
+        assert!(text.contains("longer than 20s"), "{text}");
+        assert!(text.contains("`timeout`"), "{text}");
+    }
+}
+
+#[test]
+fn eating_memory_is_an_error_that_names_the_limit() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut builder = with_modules(dir.path(), &[("eats", "x = bytearray(10**9)\n")]);
+    builder.config.memory_limit = 128 << 20;
+    let text = import_error(&builder);
+    assert!(text.contains("MemoryError"), "{text}");
+    assert!(text.contains("memory-limit"), "{text}");
+}
+
+#[test]
+fn the_guest_sees_its_mounts_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let code = r#"
+import os
+assert sorted(os.environ) == ["PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "PYTHONPATH", "PYTHONUNBUFFERED"], sorted(os.environ)
+for attempt in (
+    lambda: open("/site-packages/new", "w"),
+    lambda: open("/python-stdlib/os.py", "a"),
+    lambda: open("/site-packages/../../../../../../etc/passwd"),
+    lambda: open("/etc/passwd"),
+    lambda: os.listdir("/etc"),
+    lambda: os.mkdir("/tmp/x"),
+):
+    try:
+        attempt()
+    except OSError:
+        pass
+    else:
+        raise AssertionError(attempt)
+try:
+    import socket
+    socket.create_connection(("127.0.0.1", 80), timeout=1)
+except Exception:
+    pass
+else:
+    raise AssertionError("connected")
+"#;
+    with_modules(dir.path(), &[("nosy", code)]).build().unwrap();
+    assert_eq!(
+        fs::read_dir(dir.path().join("site-packages"))
+            .unwrap()
+            .count(),
+        1
+    );
+}
+
+#[test]
+fn a_runtime_without_its_files_lists_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = dir.path().join("runtime");
+    fs::create_dir_all(runtime.join("libs")).unwrap();
+    fs::create_dir_all(runtime.join("prebuilt")).unwrap();
+    let error = Builder::new(dir.path().join("out"), runtime)
+        .build()
+        .unwrap_err();
+    assert!(matches!(error, Error::Runtime(_)), "{error:?}");
+    assert!(
+        format!("{error:?}").contains("libpython3.14.so.zst"),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn eight_builds_at_once_run_python_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let shared = dir.path().join("shared");
+    let artifacts: Vec<_> = std::thread::scope(|scope| {
+        let handles: Vec<_> = (0..8)
+            .map(|index| {
+                let out = dir.path().join(format!("out-{index}"));
+                let shared = shared.clone();
+                scope.spawn(move || {
+                    fs::create_dir_all(&out).unwrap();
+                    let mut builder = builder(&out, &["json"]);
+                    builder.config.cache_dir = Some(shared);
+                    builder.build().unwrap()
+                })
+            })
+            .collect();
+        handles
+            .into_iter()
+            .map(|handle| handle.join().unwrap())
+            .collect()
+    });
+    let built = artifacts.iter().filter(|a| !a.python_wasm().cached).count();
+    assert_eq!(built, 1);
+    let first = &artifacts[0].python_wasm().sha256;
+    assert!(artifacts.iter().all(|a| a.python_wasm().sha256 == *first));
+}

@@ -1,0 +1,141 @@
+//! A consumer package in a temporary folder, built by a real cargo.
+//!
+//! All of them share one target folder, so that Wasmtime is compiled once, and
+//! one cache, so that Python's code is.
+
+#![allow(dead_code, reason = "each test uses its part")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+pub struct Project {
+    dir: tempfile::TempDir,
+    name: String,
+}
+
+const MAIN: &str = r#"
+static PYTHON: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/python.wasm"));
+
+fn main() {
+    println!("bytes {}", PYTHON.len());
+    println!("path {}", env!("ERYX_PYTHON_WASM"));
+    println!("sha256 {}", env!("ERYX_PYTHON_WASM_SHA256"));
+    println!("stdlib {}", env!("ERYX_PYTHON_STDLIB"));
+}
+"#;
+
+const BUILD: &str = "fn main() -> Result<(), eryx_preinit_build::Error> {
+    eryx_preinit_build::run()?;
+    Ok(())
+}
+";
+
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+pub fn shared(what: &str) -> PathBuf {
+    root().join("target").join("consumers").join(what)
+}
+
+impl Project {
+    /// A package called `name`, in a folder called `folder`, with `block` as its
+    /// metadata.
+    pub fn new(folder: &str, name: &str, block: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let project = Self {
+            name: name.to_owned(),
+            dir,
+        };
+        // The temporary folder's own name is random; what is tested is below.
+        std::fs::create_dir_all(project.dir.path().join(folder)).unwrap();
+        std::fs::write(project.dir.path().join(".folder"), folder).unwrap();
+        std::fs::create_dir(project.path().join("src")).unwrap();
+        project.write("src/main.rs", MAIN);
+        project.write("build.rs", BUILD);
+        project.block(block);
+        // The versions the workspace was tested with, fetched already.
+        std::fs::copy(root().join("Cargo.lock"), project.path().join("Cargo.lock")).unwrap();
+        project
+    }
+
+    pub fn path(&self) -> PathBuf {
+        let folder = std::fs::read_to_string(self.dir.path().join(".folder")).unwrap();
+        self.dir.path().join(folder)
+    }
+
+    pub fn write(&self, path: &str, content: &str) {
+        std::fs::write(self.path().join(path), content).unwrap();
+    }
+
+    /// Writes Cargo.toml with another metadata block.
+    pub fn block(&self, block: &str) {
+        // TOML's basic strings escape as JSON does.
+        let crate_path = format!("{:?}", root().to_str().unwrap());
+        self.write(
+            "Cargo.toml",
+            &format!(
+                "[workspace]\n\n[package]\nname = \"{}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n\
+                 {block}\n\n[build-dependencies]\neryx-preinit-build = {{ path = {crate_path} }}\n",
+                self.name
+            ),
+        );
+    }
+
+    /// `cargo ARGS`, offline, with the shared target folder and cache.
+    pub fn cargo(&self, args: &[&str], vars: &[(&str, &str)]) -> Ran {
+        let mut command = Command::new(env!("CARGO"));
+        command
+            .current_dir(self.path())
+            .args(args)
+            .arg("--offline")
+            .env("CARGO_TARGET_DIR", shared("target"))
+            .env("ERYX_PREINIT_CACHE_DIR", shared("cache"))
+            .env_remove("DOCS_RS")
+            .env_remove("RUSTFLAGS")
+            .env_remove("CARGO_ENCODED_RUSTFLAGS");
+        for (name, value) in vars {
+            command.env(name, value);
+        }
+        Ran(command.output().unwrap())
+    }
+}
+
+pub struct Ran(Output);
+
+impl Ran {
+    #[track_caller]
+    pub fn succeeded(self) -> Self {
+        assert!(self.0.status.success(), "cargo failed:\n{}", self.stderr());
+        self
+    }
+
+    #[track_caller]
+    pub fn failed(self) -> Self {
+        assert!(
+            !self.0.status.success(),
+            "cargo succeeded:\n{}",
+            self.stderr()
+        );
+        self
+    }
+
+    pub fn stdout(&self) -> String {
+        String::from_utf8_lossy(&self.0.stdout).into_owned()
+    }
+
+    pub fn stderr(&self) -> String {
+        String::from_utf8_lossy(&self.0.stderr).into_owned()
+    }
+
+    /// The value printed behind `name` by the consumer.
+    #[track_caller]
+    pub fn value(&self, name: &str) -> String {
+        let stdout = self.stdout();
+        stdout
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("{name} ")))
+            .unwrap_or_else(|| panic!("no {name} in:\n{stdout}"))
+            .to_owned()
+    }
+}
