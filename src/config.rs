@@ -81,14 +81,16 @@ pub struct Config {
     pub imports: Vec<String>,
     /// `extensions`: native extension modules to link in, each written as
     /// `"path.so"` or `{ path = "path.so", module = "pkg._core" }`.
-    /// Default: none.
+    /// Default: none. This version checks the entries but links none, and refuses
+    /// a list that is not empty.
     pub extensions: Vec<Extension>,
     /// `runtime`: the folder of an unpacked `eryx-runtime` package, with `libs/`
     /// and `prebuilt/` in it. Default: the package in the dependency graph.
     pub runtime: Option<PathBuf>,
     /// `stdlib`: the Python standard library, either the unpacked folder (with
     /// `os.py` and `encodings/` in it) or a `.tar.zst` archive of it.
-    /// Default: the one of the runtime.
+    /// Default: the archive in the `eryx` package of the dependency graph; without
+    /// one, CPython 3.14.0's, which this crate carries.
     pub stdlib: Option<PathBuf>,
     /// `site-packages`: a folder of third-party Python modules. Default: none.
     pub site_packages: Option<PathBuf>,
@@ -98,12 +100,14 @@ pub struct Config {
     /// `strip`: drop debug information and names from the libraries before they
     /// are linked. Default: `true`.
     pub strip: bool,
-    /// `verify`: check the result before it is handed over. Default: `true`.
+    /// `verify`: load the first snapshot of each linked component and run `pass` in
+    /// it. Validation is not optional. Default: `true`.
     pub verify: bool,
     /// `output`: the file name of the result inside `OUT_DIR`. A bare name that
     /// ends in `.wasm` and is valid on every system. Default: `"python.wasm"`.
     pub output: String,
-    /// `timeout`: how long Python may run at build time, written as `"500ms"`,
+    /// `timeout`: how long Python's start-up, and then each import, may run at
+    /// build time, written as `"500ms"`,
     /// `"60s"`, `"2m"` or `"1h"`; more than 0, at most 24 hours.
     /// Default: 60 seconds.
     pub timeout: Duration,
@@ -112,14 +116,15 @@ pub struct Config {
     /// `"1GiB"` (powers of 1024), `"512MB"`, `"1GB"` (powers of 1000).
     /// Default: 1 GiB.
     pub memory_limit: u64,
-    /// `cache-dir`: the folder for results of earlier builds; created if it does
-    /// not exist. Default: chosen by the build.
+    /// `cache-dir`: the folder for results of earlier builds, to share between
+    /// projects; created if it does not exist. The variable
+    /// `ERYX_PREINIT_CACHE_DIR` goes before it. Default: below `OUT_DIR`.
     pub cache_dir: Option<PathBuf>,
     /// `cache-size`: how large the cache may grow, in bytes, at least 64 MiB.
     /// Written like `memory-limit`. Default: 1 GiB.
     pub cache_size: u64,
-    /// `warn-unoptimized`: warn when the build script itself is compiled without
-    /// optimisations, which makes it slow. Default: `true`.
+    /// `warn-unoptimized`: warn when this crate is compiled without optimisation
+    /// and that made a build slow. Default: `true`.
     pub warn_unoptimized: bool,
     /// `summary`: print one `cargo::warning` line that says what was built and
     /// how long it took. Default: `false`.

@@ -89,7 +89,12 @@ pub(crate) fn graph(
         if let Some(target) = target {
             options.push(format!("--filter-platform={target}"));
         }
-        MetadataCommand::new()
+        let mut command = MetadataCommand::new();
+        if let Some(folder) = top.parent() {
+            // Cargo's configuration (a vendored source, say) is found from here.
+            command.current_dir(folder);
+        }
+        command
             .cargo_path(cargo)
             .manifest_path(&top)
             // Which of the workspace's features are on, a build script cannot

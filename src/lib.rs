@@ -214,6 +214,12 @@ impl Builder {
             return self.finish(artifacts, directives);
         }
         config.check_paths(self.source.manifest())?;
+        if !config.extensions.is_empty() {
+            return Err(Error::Config(
+                Report::new("`extensions` is not empty, but this version links none yet")
+                    .hint("remove the key; pure-Python packages go into `site-packages`"),
+            ));
+        }
 
         let folder = self.source.out_dir().join(FOLDER);
         let stamp_file = stamp_file(self.source.out_dir());

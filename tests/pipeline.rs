@@ -1,42 +1,38 @@
 //! The pipeline without cargo around it: real libraries, real Python.
 
 use eryx_preinit_build::{Builder, EngineChoice, Error};
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// The runtime package of this workspace's lock file.
-fn runtime() -> &'static Path {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| {
-        let metadata = cargo_metadata::MetadataCommand::new()
-            .cargo_path(env!("CARGO"))
-            .manifest_path(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"))
-            .other_options([
-                "--offline".to_owned(),
-                "--filter-platform".to_owned(),
-                host(),
-            ])
-            .exec()
+/// The eryx-runtime package of that version, from this workspace's lock file.
+fn runtime(version: &str) -> PathBuf {
+    static FOLDERS: OnceLock<HashMap<String, PathBuf>> = OnceLock::new();
+    let folders = FOLDERS.get_or_init(|| {
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+        let metadata = |options: &[&str]| {
+            cargo_metadata::MetadataCommand::new()
+                .cargo_path(env!("CARGO"))
+                .manifest_path(&manifest)
+                .other_options(options.iter().map(|&s| s.to_owned()).collect::<Vec<_>>())
+                .exec()
+        };
+        // 0.14 is never compiled, so `cargo test` alone does not download it.
+        let metadata = metadata(&["--locked", "--offline"])
+            .or_else(|_| metadata(&["--locked"]))
             .unwrap();
-        let package = metadata
-            .packages
-            .iter()
-            .find(|package| package.name.as_str() == "eryx-runtime")
-            .unwrap();
-        package.manifest_path.parent().unwrap().into()
-    })
-}
-
-fn host() -> String {
-    let output = std::process::Command::new("rustc")
-        .arg("-vV")
-        .output()
-        .unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
-    host.unwrap().to_owned()
+        let packages = metadata.packages.iter();
+        packages
+            .filter(|package| package.name.as_str() == "eryx-runtime")
+            .map(|package| {
+                let folder = package.manifest_path.parent().unwrap();
+                (package.version.to_string(), folder.into())
+            })
+            .collect()
+    });
+    folders[version].clone()
 }
 
 /// Code is compiled once for all tests; snapshots are each test's own.
@@ -45,7 +41,7 @@ fn cache() -> PathBuf {
 }
 
 fn builder(out: &Path, imports: &[&str]) -> Builder {
-    let mut builder = Builder::new(out, runtime());
+    let mut builder = Builder::new(out, runtime("0.5.0"));
     builder.config.imports = imports.iter().map(|&s| s.to_owned()).collect();
     builder.config.cache_dir = Some(cache());
     builder
@@ -287,4 +283,26 @@ fn eight_builds_at_once_run_python_once() {
     assert_eq!(built, 1);
     let first = &artifacts[0].python_wasm().sha256;
     assert!(artifacts.iter().all(|a| a.python_wasm().sha256 == *first));
+}
+
+#[test]
+fn the_newest_runtime_works_by_path() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut builder = Builder::new(dir.path(), runtime("0.14.0"));
+    builder.config.imports = vec!["json".to_owned(), "re".to_owned()];
+    builder.config.cache_dir = Some(cache());
+    let artifacts = builder.build().unwrap();
+    assert!(artifacts.python_wasm().bytes > 1_000_000);
+}
+
+#[test]
+fn extensions_are_refused_rather_than_left_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut builder = builder(dir.path(), &[]);
+    let library = dir.path().join("x.so");
+    fs::write(&library, b"").unwrap();
+    builder.config.extensions = vec![eryx_preinit_build::Extension::new(library)];
+    let error = builder.build().unwrap_err();
+    assert!(matches!(error, Error::Config(_)), "{error:?}");
+    assert!(error.to_string().contains("extensions"), "{error}");
 }
