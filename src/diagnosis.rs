@@ -20,8 +20,8 @@ pub(crate) fn hint(
     match kind.rsplit('.').next().unwrap_or(kind) {
         "ModuleNotFoundError" => Some(not_found(module, quoted(text)?, roots)),
         "ImportError" if text.contains("library not found") => Some(
-            "its native extension is not linked in: name it in `extensions` of \
-             [package.metadata.eryx]"
+            "it needs a native extension, and this version links none: use a pure-Python \
+             alternative"
                 .into(),
         ),
         "ImportError" if text.contains(EXITED) => Some(format!(
@@ -53,8 +53,8 @@ fn not_found(module: &str, missing: &str, roots: &[&Path]) -> String {
     }
     if top.starts_with('_') {
         return format!(
-            "`{module}` needs the native extension `{top}`, which CPython for WASI does not have; \
-             link one with `extensions`, or use a pure-Python alternative"
+            "`{module}` needs the native extension `{top}`, which CPython for WASI does not have: use \
+             a pure-Python alternative"
         );
     }
     format!("`{module}` depends on `{top}`: install it into `site-packages` too")
@@ -129,7 +129,7 @@ mod tests {
             (
                 "ext",
                 "ImportError: library not found".into(),
-                "`extensions`",
+                "native extension",
             ),
             ("big", "MemoryError".into(), "memory-limit"),
         ] {

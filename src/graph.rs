@@ -12,7 +12,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 
 /// The consumer's own package.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Consumer {
     pub(crate) name: String,
     pub(crate) version: String,
@@ -73,9 +73,12 @@ pub(crate) fn graph(
     workspace_root: &Path,
     target: Option<&str>,
 ) -> Result<Graph, Error> {
-    // A dependency out of the registry has no lock file of its own: the graph is
-    // that of the workspace whose target folder we are in.
-    let top = if workspace_root.join("Cargo.lock").is_file() {
+    // In a dependency out of a registry or a vendor folder, a lock file is not the
+    // one in force: the graph is that of the workspace whose target folder this is.
+    let unpacked = [".cargo-ok", ".cargo-checksum.json"]
+        .iter()
+        .any(|marker| workspace_root.join(marker).exists());
+    let top = if workspace_root.join("Cargo.lock").is_file() && !unpacked {
         manifest.to_owned()
     } else {
         out_dir
@@ -231,7 +234,8 @@ impl Graph {
                 // 0.x versions are compatible within one minor version.
                 self.runtimes
                     .iter()
-                    .rfind(|runtime| minor(&runtime.version) == minor(&eryx.version))
+                    .filter(|runtime| minor(&runtime.version) == minor(&eryx.version))
+                    .max_by_key(|runtime| patch(&runtime.version))
             })
             .ok_or_else(|| {
                 let mut report = Report::new(format!(
@@ -243,9 +247,8 @@ impl Graph {
                 }
                 let hint = match self.runtimes.first() {
                     Some(runtime) => format!(
-                        "run `cargo update eryx-runtime@{} --precise {}`, or add \
-                         `eryx-runtime = \"={}\"` to [build-dependencies]",
-                        runtime.version, eryx.version, eryx.version
+                        "run `cargo update eryx-runtime@{} --precise {}`",
+                        runtime.version, eryx.version
                     ),
                     None => format!(
                         "add `eryx-runtime = \"={}\"` to [build-dependencies]",
@@ -255,6 +258,10 @@ impl Graph {
                 Error::Graph(report.hint(hint))
             })
     }
+}
+
+fn patch(version: &str) -> Option<u64> {
+    version.rsplit_once('.')?.1.parse().ok()
 }
 
 fn minor(version: &str) -> Option<&str> {
@@ -366,8 +373,10 @@ mod tests {
         assert_eq!(consumer.name, "eryx-preinit-build");
         assert_eq!(consumer.block, None);
         let out_dir = manifest.parent().unwrap();
+        // Without one, dependencies of no platform would count.
+        let target = Some("x86_64-unknown-linux-gnu");
         let graph =
-            super::graph(cargo, &manifest, out_dir, &consumer.workspace_root, None).unwrap();
+            super::graph(cargo, &manifest, out_dir, &consumer.workspace_root, target).unwrap();
         let runtime = graph.runtime().unwrap();
         assert!(runtime.dir.join("libs").is_dir(), "{runtime:?}");
     }

@@ -1,5 +1,5 @@
-//! What the guest sees at build time: its mounts, a fixed clock, fixed
-//! randomness, and nothing else.
+//! What the guest sees at build time: its mounts, a clock and randomness that are
+//! the same in every build, and nothing else.
 //!
 //! Imports that are not WASI are answered by reflection on the component's type,
 //! so that every version of the runtime's WIT works without knowing it.
@@ -8,6 +8,7 @@ use crate::error::{Error, Report};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use wasmtime::component::types::{ComponentFunc, ComponentItem, Type};
@@ -32,7 +33,10 @@ const NOT_AVAILABLE: &str = "not available during pre-initialization";
 /// More of the guest's output than this is dropped.
 const OUTPUT_LIMIT_BYTES: usize = 256 << 10;
 
-/// The guest's time: 2025-01-01T00:00:00Z, unless `SOURCE_DATE_EPOCH`
+/// How far the guest's clocks move with each reading.
+const CLOCK_STEP_NANOS: u64 = 10_000;
+
+/// Where the guest's time starts: 2025-01-01T00:00:00Z, unless `SOURCE_DATE_EPOCH`
 /// (<https://reproducible-builds.org/specs/source-date-epoch/>) says otherwise.
 pub(crate) const DEFAULT_EPOCH_SECONDS: u64 = 1_735_689_600;
 
@@ -50,7 +54,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) stdlib: &'a Path,
     /// Mounted at /site-packages, read-only.
     pub(crate) site_packages: &'a Path,
-    /// Seconds since 1970 that the guest's clock shows.
+    /// Seconds since 1970 at which the guest's clock starts.
     pub(crate) epoch_seconds: u64,
     /// What the guest's random stream is derived from.
     pub(crate) seed: [u8; 32],
@@ -97,8 +101,10 @@ impl Host {
                     .try_into()
                     .unwrap_or_default(),
             ))
-            .wall_clock(FixedClock(Duration::from_secs(surroundings.epoch_seconds)))
-            .monotonic_clock(FixedClock(Duration::ZERO))
+            .wall_clock(CountingClock::new(Duration::from_secs(
+                surroundings.epoch_seconds,
+            )))
+            .monotonic_clock(CountingClock::new(Duration::ZERO))
             .allow_tcp(false)
             .allow_udp(false)
             .allow_ip_name_lookup(false)
@@ -451,25 +457,44 @@ fn refusal(name: &str, ty: &Type) -> Option<Val> {
     }
 }
 
-/// A clock that does not move: what the guest computes from it is the same in
-/// every build.
-struct FixedClock(Duration);
+/// A clock that moves when it is read and at no other time: what the guest
+/// computes from it is the same in every build, and a loop that waits for a time
+/// to come still ends.
+#[derive(Clone)]
+struct CountingClock {
+    start: Duration,
+    readings: Arc<AtomicU64>,
+}
 
-impl HostWallClock for FixedClock {
-    fn resolution(&self) -> Duration {
-        Duration::from_nanos(1)
+impl CountingClock {
+    fn new(start: Duration) -> Self {
+        Self {
+            start,
+            readings: Arc::default(),
+        }
     }
-    fn now(&self) -> Duration {
-        self.0
+
+    fn read(&self) -> Duration {
+        let readings = self.readings.fetch_add(1, Ordering::Relaxed);
+        self.start + Duration::from_nanos(readings.saturating_mul(CLOCK_STEP_NANOS))
     }
 }
 
-impl HostMonotonicClock for FixedClock {
+impl HostWallClock for CountingClock {
+    fn resolution(&self) -> Duration {
+        Duration::from_nanos(CLOCK_STEP_NANOS)
+    }
+    fn now(&self) -> Duration {
+        self.read()
+    }
+}
+
+impl HostMonotonicClock for CountingClock {
     fn resolution(&self) -> u64 {
-        1
+        CLOCK_STEP_NANOS
     }
     fn now(&self) -> u64 {
-        u64::try_from(self.0.as_nanos()).unwrap_or(u64::MAX)
+        u64::try_from(self.read().as_nanos()).unwrap_or(u64::MAX)
     }
 }
 

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The files of one build.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -172,7 +173,18 @@ pub(crate) struct FileState {
     pub(crate) meta: Meta,
     #[serde(with = "hex")]
     pub(crate) digest: Key,
+    /// Whether it had been left alone for a while when it was read. Only such
+    /// states are stored.
+    #[serde(skip, default = "settled")]
+    pub(crate) settled: bool,
 }
+
+fn settled() -> bool {
+    true
+}
+
+/// Coarser than any file system's time stamps (FAT: two seconds).
+const RACY: Duration = Duration::from_secs(3);
 
 /// What the file system says about a file; any change of content changes it,
 /// short of tampering with the clock.
@@ -189,11 +201,7 @@ pub(crate) struct Meta {
 impl Meta {
     pub(crate) fn of(path: &Path) -> Result<Self, Error> {
         let metadata = fs::metadata(path).map_err(|e| Error::io("read", path, e))?;
-        let modified = metadata
-            .modified()
-            .ok()
-            .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok())
-            .map_or(0, |since| since.as_nanos() as i128);
+        let modified = metadata.modified().map_or(0, nanoseconds);
         #[cfg(unix)]
         let changed = {
             use std::os::unix::fs::MetadataExt;
@@ -209,9 +217,15 @@ impl Meta {
     }
 
     /// The later of the two times, in nanoseconds since 1970.
-    pub(crate) fn newest(&self) -> i128 {
+    fn newest(&self) -> i128 {
         self.modified.max(self.changed)
     }
+}
+
+/// Nanoseconds since 1970.
+fn nanoseconds(time: SystemTime) -> i128 {
+    time.duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_nanos() as i128)
 }
 
 /// Digests `paths`, in parallel, reusing those of `known` that still hold.
@@ -233,8 +247,10 @@ pub(crate) fn states(paths: &[PathBuf], known: &[FileState]) -> Result<Vec<FileS
             {
                 return Ok((*file).clone());
             }
+            let now = nanoseconds(SystemTime::now());
             let content = fs::read(path).map_err(|e| Error::io("read", path, e))?;
             Ok(FileState {
+                settled: meta.newest() < now - RACY.as_nanos() as i128,
                 path: path.clone(),
                 meta,
                 digest: Key::of(&content),

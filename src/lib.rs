@@ -33,6 +33,7 @@
 //! | `env!("ERYX_PYTHON_WASM")` | its path |
 //! | `env!("ERYX_PYTHON_WASM_SHA256")` | its SHA-256, 64 hexadecimal digits |
 //! | `env!("ERYX_PYTHON_STDLIB")` | path of the standard library to mount at /python-stdlib |
+//! | `env!("ERYX_SITE_PACKAGES")` | path of the packages to mount at /site-packages, or empty |
 //!
 //! # The pipeline
 //!
@@ -156,6 +157,8 @@ enum Source {
     /// A build script: the graph comes from cargo, directives go to it.
     Cargo {
         environment: Environment,
+        /// The manifest's digest.
+        manifest: Key,
         consumer: Box<Consumer>,
     },
     /// Explicit paths.
@@ -171,8 +174,7 @@ impl Builder {
     /// [`Error::Graph`] when `cargo metadata` fails.
     pub fn from_env() -> Result<Self, Error> {
         let environment = Environment::from_process()?;
-        let mut stamp = Stamp::load(&stamp_file(&environment.out_dir));
-        let consumer = read_consumer(&environment, &mut stamp)?;
+        let (manifest, consumer) = read_consumer(&environment)?;
         if consumer.block.is_none() {
             emit::say("no [package.metadata.eryx] block: no imports, defaults for the rest");
         }
@@ -180,6 +182,7 @@ impl Builder {
             config: Config::from_metadata(consumer.block.as_ref(), &environment.manifest)?,
             source: Source::Cargo {
                 environment,
+                manifest,
                 consumer: Box::new(consumer),
             },
         })
@@ -224,6 +227,7 @@ impl Builder {
         let folder = self.source.out_dir().join(FOLDER);
         let stamp_file = stamp_file(self.source.out_dir());
         let mut stamp = Stamp::load(&stamp_file);
+        self.source.remember(&mut stamp);
         let inputs = Inputs::locate(config, || self.source.graph(&mut stamp))?;
         directives.extend(
             inputs
@@ -238,6 +242,7 @@ impl Builder {
         let request = request(config, &inputs, epoch_seconds);
         if let Some(artifacts) = stamp.unchanged(request, &files) {
             emit::say(&format!("nothing changed ({:.1?})", started.elapsed()));
+            stamp.store(&stamp_file);
             return self.finish(artifacts, directives);
         }
 
@@ -253,11 +258,11 @@ impl Builder {
                 built.digest,
                 built.cached,
             )?],
-            stdlib: Some(built.stdlib),
+            stdlib: Some(built.stdlib.clone()),
             site_packages: config.site_packages.clone(),
             placeholder: None,
         };
-        stamp.set_done(request, &[wasm], &artifacts);
+        stamp.set_done(request, &[wasm, built.stdlib.join("os.py")], &artifacts);
         stamp.store(&stamp_file);
 
         emit::say(&format!("done in {:.2?}", started.elapsed()));
@@ -296,19 +301,18 @@ fn request(config: &Config, inputs: &Inputs, epoch_seconds: u64) -> Key {
         .finish()
 }
 
-/// The consumer, asked of cargo only when its manifest changed.
-fn read_consumer(environment: &Environment, stamp: &mut Stamp) -> Result<Consumer, Error> {
+/// The consumer, asked of cargo only when its manifest changed, and the
+/// manifest's digest.
+fn read_consumer(environment: &Environment) -> Result<(Key, Consumer), Error> {
     let manifest = &environment.manifest;
     let content = std::fs::read(manifest).map_err(|e| Error::io("read", manifest, e))?;
     let key = Key::of(&content);
-    match stamp.consumer(key) {
-        Some(consumer) => Ok(consumer),
-        None => {
-            let consumer = graph::consumer(&environment.cargo, manifest)?;
-            stamp.set_consumer(key, consumer.clone());
-            Ok(consumer)
-        }
-    }
+    let stamp = Stamp::load(&stamp_file(&environment.out_dir));
+    let consumer = match stamp.consumer(key) {
+        Some(consumer) => consumer,
+        None => graph::consumer(&environment.cargo, manifest)?,
+    };
+    Ok((key, consumer))
 }
 
 impl Source {
@@ -350,12 +354,23 @@ impl Source {
         .or_else(|| config.cache_dir.clone())
     }
 
+    /// Spares the next build to ask cargo for the consumer.
+    fn remember(&self, stamp: &mut Stamp) {
+        if let Self::Cargo {
+            manifest, consumer, ..
+        } = self
+        {
+            stamp.set_consumer(*manifest, (**consumer).clone());
+        }
+    }
+
     /// The dependency graph, asked of cargo only when manifest, lock file or
     /// target changed.
     fn graph(&self, stamp: &mut Stamp) -> Result<Graph, Error> {
         let Self::Cargo {
             environment,
             consumer,
+            ..
         } = self
         else {
             // `Builder::new` sets `runtime`; the standard library is embedded.
@@ -394,6 +409,7 @@ impl Source {
         let Self::Cargo {
             environment,
             consumer,
+            ..
         } = self
         else {
             return Vec::new();

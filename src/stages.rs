@@ -464,7 +464,10 @@ impl Run<'_> {
         }
         let mut outcome = Ok(());
         emit::timed("verify", || {
-            for bodies in [Bodies::Execute, Bodies::Start, Bodies::All] {
+            let profiled =
+                hot::is_profiled(self.linked).map_err(|e| Attempt::Failed(not_understood(e)))?;
+            let ways = [Bodies::Execute, Bodies::Start, Bodies::All];
+            for &bodies in if profiled { &ways[..] } else { &ways[2..] } {
                 let part = hot::runnable(wasm, self.linked, bodies)
                     .map_err(|e| Attempt::Failed(not_understood(e)))?;
                 let component =

@@ -4,8 +4,8 @@
 //! Why metadata is enough: a key is a digest of contents, and a content is read
 //! again as soon as its size, modification time or inode change time differ from
 //! those it had *before* it was last read. A file changed within the clock's
-//! granularity of that read could keep its times, so a file that was younger than
-//! [`RACY`] when it was read is always read again. Outputs are checked the same
+//! granularity of that read could keep its times, so a file that was changed just
+//! before it was read is always read again. Outputs are checked the same
 //! way. This is the rule git uses for its index, and stricter than cargo's own,
 //! which looks at modification times only.
 
@@ -16,10 +16,6 @@ use crate::inputs::{FileState, Meta};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-/// Coarser than any file system's time stamps (FAT: two seconds).
-const RACY: Duration = Duration::from_secs(3);
 
 /// The file's content. Anything unexpected reads as an empty stamp: it only
 /// saves work.
@@ -35,6 +31,9 @@ pub(crate) struct Stamp {
     pub(crate) files: Vec<FileState>,
     /// The last finished build.
     done: Option<Done>,
+    /// Whether it differs from what is stored.
+    #[serde(skip)]
+    changed: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -56,15 +55,14 @@ impl Stamp {
             .unwrap_or_default()
     }
 
-    /// Stores the stamp, without the digests of files too young to be trusted.
-    /// Failing to only costs time in the next build.
+    /// Stores the stamp if it changed, without the digests of files that were too
+    /// young to be trusted. Failing to only costs time in the next build.
     pub(crate) fn store(&mut self, path: &Path) {
+        if !self.changed {
+            return;
+        }
         self.version = env!("CARGO_PKG_VERSION").to_owned();
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_nanos() as i128);
-        let settled = now - RACY.as_nanos() as i128;
-        self.files.retain(|file| file.meta.newest() < settled);
+        self.files.retain(|file| file.settled);
         if let Ok(bytes) = serde_json::to_vec(self) {
             let _ = cache::publish(path, &[&bytes]);
         }
@@ -77,7 +75,9 @@ impl Stamp {
     }
 
     pub(crate) fn set_consumer(&mut self, manifest: Key, consumer: Consumer) {
-        self.consumer = Some((manifest.to_string(), consumer));
+        let consumer = Some((manifest.to_string(), consumer));
+        self.changed |= self.consumer != consumer;
+        self.consumer = consumer;
     }
 
     /// The graph read under this key, if its packages are still there.
@@ -93,6 +93,7 @@ impl Stamp {
 
     pub(crate) fn set_graph(&mut self, key: Key, graph: Graph) {
         self.graph = Some((key.to_string(), graph));
+        self.changed = true;
     }
 
     /// The artifacts of the last build, if the request is the same, every input
@@ -114,6 +115,7 @@ impl Stamp {
             .iter()
             .map(|path| Meta::of(path).map(|meta| (path.clone(), meta)))
             .collect();
+        self.changed = true;
         self.done = outputs.ok().map(|outputs| Done {
             request: request.to_string(),
             outputs,

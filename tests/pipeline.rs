@@ -182,6 +182,15 @@ fn a_module_that_exits_is_an_error() {
 }
 
 #[test]
+fn waiting_for_the_clock_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let code = "import time\nend = time.monotonic() + 0.05\nwhile time.monotonic() < end:\n    pass\ntime.sleep(0.01)\n";
+    with_modules(dir.path(), &[("waits", code)])
+        .build()
+        .unwrap();
+}
+
+#[test]
 fn an_endless_loop_and_an_endless_sleep_time_out() {
     for code in ["while True:\n    pass\n", "import time\ntime.sleep(3600)\n"] {
         let dir = tempfile::tempdir().unwrap();
