@@ -225,6 +225,7 @@ impl Builder {
         }
 
         let folder = self.source.out_dir().join(FOLDER);
+        std::fs::create_dir_all(&folder).map_err(|e| Error::io("create", &folder, e))?;
         let stamp_file = stamp_file(self.source.out_dir());
         let mut stamp = Stamp::load(&stamp_file);
         self.source.remember(&mut stamp);
