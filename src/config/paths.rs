@@ -1,0 +1,282 @@
+//! Whether paths lead to what they should, and what was meant if they do not.
+
+use super::suggest::nearest;
+use super::text::{show, show_path};
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// A file with a slash behind it would count as missing, not as a file.
+pub(super) fn without_trailing_slash(path: &Path) -> PathBuf {
+    path.components().collect()
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    File,
+    Folder,
+}
+
+pub(super) fn extension_path_problem(path: &Path) -> Option<String> {
+    match look(path, Some(Kind::File)) {
+        Ok(Kind::File) => None,
+        Ok(Kind::Folder) => Some(format!(
+            "{} is a folder; expected the file of an extension module",
+            show_path(path)
+        )),
+        Err(problem) => Some(problem),
+    }
+}
+
+pub(super) fn runtime_path_problem(path: &Path) -> Option<String> {
+    let missing = |folder: &Path| -> Vec<&'static str> {
+        ["libs", "prebuilt"]
+            .into_iter()
+            .filter(|name| !folder.join(name).is_dir())
+            .collect()
+    };
+    match look(path, Some(Kind::Folder)) {
+        Ok(Kind::Folder) => {
+            let lacks: Vec<String> = missing(path)
+                .iter()
+                .map(|name| format!("no `{name}/`"))
+                .collect();
+            (!lacks.is_empty()).then(|| {
+                format!(
+                    "{} is not an unpacked eryx-runtime package: it holds {}{}",
+                    show_path(path),
+                    lacks.join(" and "),
+                    one_level_off(path, |folder| missing(folder).is_empty())
+                )
+            })
+        }
+        Ok(Kind::File) => {
+            let hint = if path.extension().is_some_and(|end| end == "crate") {
+                "; unpack it first (`tar xzf`)"
+            } else {
+                ""
+            };
+            Some(format!(
+                "{} is a file; expected the folder of an unpacked eryx-runtime package{hint}",
+                show_path(path)
+            ))
+        }
+        Err(problem) => Some(problem),
+    }
+}
+
+pub(super) fn stdlib_path_problem(path: &Path) -> Option<String> {
+    let missing = |folder: &Path| -> Vec<&'static str> {
+        let mut missing = Vec::new();
+        if !folder.join("os.py").is_file() {
+            missing.push("no `os.py`");
+        }
+        if !folder.join("encodings").is_dir() {
+            missing.push("no `encodings/`");
+        }
+        missing
+    };
+    match look(path, None) {
+        Ok(Kind::Folder) => {
+            let lacks = missing(path);
+            (!lacks.is_empty()).then(|| {
+                format!(
+                    "{} is not the Python standard library: it holds {}{}",
+                    show_path(path),
+                    lacks.join(" and "),
+                    one_level_off(path, |folder| missing(folder).is_empty())
+                )
+            })
+        }
+        Ok(Kind::File) => {
+            let archive = path
+                .file_name()
+                .is_some_and(|name| name.to_string_lossy().ends_with(".tar.zst"));
+            (!archive).then(|| {
+                format!(
+                    "{} is a file whose name does not end in `.tar.zst`; expected such an \
+                     archive or the unpacked folder",
+                    show_path(path)
+                )
+            })
+        }
+        Err(problem) => Some(problem),
+    }
+}
+
+pub(super) fn site_packages_path_problem(path: &Path) -> Option<String> {
+    match look(path, Some(Kind::Folder)) {
+        Ok(Kind::Folder) => None,
+        Ok(Kind::File) => {
+            let hint = if path.extension().is_some_and(|end| end == "whl") {
+                "; unpack the wheel into one (`pip install --target`)"
+            } else {
+                ""
+            };
+            Some(format!(
+                "{} is a file; expected a folder of Python modules{hint}",
+                show_path(path)
+            ))
+        }
+        Err(problem) => Some(problem),
+    }
+}
+
+pub(super) fn cache_dir_problem(path: &Path) -> Option<String> {
+    // It may be missing, together with folders above it, but nothing on the way
+    // to it may be a file.
+    for folder in path.ancestors() {
+        match fs::metadata(folder) {
+            Ok(found) if found.is_dir() => return None,
+            Ok(_) if folder == path => {
+                return Some(format!("{} is a file, not a folder", show_path(path)));
+            }
+            Ok(_) => {
+                return Some(format!(
+                    "{} cannot be created: {} is a file, not a folder",
+                    show_path(path),
+                    show_path(folder)
+                ));
+            }
+            Err(error) if is_absent(&error) => {
+                if fs::symlink_metadata(folder).is_ok() {
+                    return Some(dangling(folder));
+                }
+            }
+            Err(error) => return Some(unreadable(path, &error)),
+        }
+    }
+    None
+}
+
+/// What `path` leads to, or why it leads nowhere.
+pub(super) fn look(path: &Path, want: Option<Kind>) -> Result<Kind, String> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => Ok(Kind::Folder),
+        Ok(found) if found.is_file() => Ok(Kind::File),
+        Ok(_) => Err(format!(
+            "{} is neither a file nor a folder",
+            show_path(path)
+        )),
+        Err(error) if is_absent(&error) => Err(absent(path, want)),
+        Err(error) => Err(unreadable(path, &error)),
+    }
+}
+
+pub(super) fn is_absent(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> String {
+    format!("{} cannot be read: {error}", show_path(path))
+}
+
+pub(super) fn dangling(link: &Path) -> String {
+    format!(
+        "{} is a symbolic link to something that does not exist",
+        show_path(link)
+    )
+}
+
+/// Which part of `path` is missing, and what may have been meant.
+pub(super) fn absent(path: &Path, want: Option<Kind>) -> String {
+    let shown = show_path(path);
+    for missing in path.ancestors() {
+        if let Ok(found) = fs::symlink_metadata(missing) {
+            return if found.is_symlink() {
+                dangling(missing)
+            } else if found.is_file() {
+                // `file/../name` gets here.
+                format!(
+                    "{shown} does not exist: {} is a file, not a folder",
+                    show_path(missing)
+                )
+            } else {
+                format!("{shown} does not exist")
+            };
+        }
+        let (Some(parent), Some(name)) = (missing.parent(), missing.file_name()) else {
+            continue;
+        };
+        let folder = if parent.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            parent
+        };
+        match fs::metadata(folder) {
+            Ok(found) if found.is_dir() => {}
+            Ok(_) => {
+                return format!(
+                    "{shown} does not exist: {} is a file, not a folder",
+                    show_path(folder)
+                );
+            }
+            Err(_) => continue,
+        }
+        let name = name.to_string_lossy();
+        let want = if missing == path {
+            want
+        } else {
+            Some(Kind::Folder)
+        };
+        let part = if missing == path {
+            String::new()
+        } else {
+            format!(": {} holds no {}", show_path(folder), show(&name))
+        };
+        let siblings = names_in(folder, want);
+        let hint = match nearest(&name, siblings.iter().map(String::as_str)) {
+            _ if name == "~" || name.starts_with('$') => {
+                "; `~` and variables are not expanded".to_owned()
+            }
+            Some(near) => format!("; did you mean {}?", show(near)),
+            None => String::new(),
+        };
+        return format!("{shown} does not exist{part}{hint}");
+    }
+    format!("{shown} does not exist")
+}
+
+/// Sorted, so that a report does not depend on the file system's order.
+pub(super) fn names_in(folder: &Path, want: Option<Kind>) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let mut names: Vec<String> = entries
+        .flatten()
+        .filter(|entry| {
+            entry.file_type().is_ok_and(|kind| {
+                // A link may lead to either.
+                kind.is_symlink()
+                    || match want {
+                        None => true,
+                        Some(Kind::File) => kind.is_file(),
+                        Some(Kind::Folder) => kind.is_dir(),
+                    }
+            })
+        })
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+/// A hint, if a folder inside `path` or the one around it is what was meant:
+/// said, not used, because which one is meant is a guess.
+pub(super) fn one_level_off(path: &Path, fits: impl Fn(&Path) -> bool) -> String {
+    let inside: Vec<PathBuf> = names_in(path, Some(Kind::Folder))
+        .iter()
+        .map(|name| path.join(name))
+        .filter(|folder| fits(folder))
+        .collect();
+    match (&inside[..], path.parent()) {
+        ([one], _) => format!("; did you mean {}?", show_path(one)),
+        ([first, ..], _) => format!(
+            "; {} folders in it are, for example {}",
+            inside.len(),
+            show_path(first)
+        ),
+        ([], Some(parent)) if fits(parent) => format!("; did you mean {}?", show_path(parent)),
+        _ => String::new(),
+    }
+}

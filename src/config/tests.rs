@@ -1,0 +1,918 @@
+//! The block as a whole, and what is said about mistakes in it, word for word.
+
+use super::paths::{Kind, look};
+use super::rules::{KEYWORDS, module_problem};
+use super::suggest::distance;
+use super::*;
+use serde_json::json;
+use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+const MANIFEST: &str = "/m/Cargo.toml";
+
+fn read(block: Value) -> Result<Config, Error> {
+    Config::from_metadata(Some(&block), Path::new(MANIFEST))
+}
+
+fn ok(block: Value) -> Config {
+    read(block).unwrap()
+}
+
+fn notes_of<T>(result: Result<T, Error>) -> Vec<String> {
+    match result {
+        Ok(_) => Vec::new(),
+        Err(error @ Error::Config(_)) => error.report().notes().to_vec(),
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+/// The notes on a block, without what they all begin with.
+fn notes(block: Value) -> Vec<String> {
+    notes_of(read(block))
+        .into_iter()
+        .map(|note| {
+            note.strip_prefix("package.metadata.eryx.")
+                .unwrap_or_else(|| panic!("no key path: {note}"))
+                .to_owned()
+        })
+        .collect()
+}
+
+#[track_caller]
+fn one(block: Value, note: &str) {
+    assert_eq!(notes(block), [note]);
+}
+
+/// One problem, and the note on it has `part` in it.
+#[track_caller]
+fn one_with(block: Value, part: &str) {
+    let notes = notes(block);
+    assert!(notes.len() == 1 && notes[0].contains(part), "{notes:?}");
+}
+
+#[test]
+fn no_block_gives_the_defaults() {
+    let manifest = Path::new(MANIFEST);
+    let default = Config::default();
+    assert_eq!(Config::from_metadata(None, manifest).unwrap(), default);
+    assert_eq!(ok(Value::Null), default);
+    assert_eq!(ok(json!({})), default);
+    default.check().unwrap();
+    default.check_paths(None).unwrap();
+    assert_eq!(default.timeout, Duration::from_secs(60));
+    assert_eq!(
+        (default.memory_limit, default.cache_size),
+        (1 << 30, 1 << 30)
+    );
+    assert!(default.strip && default.verify && default.warn_unoptimized && !default.summary);
+    assert_eq!(default.output, "python.wasm");
+    assert_eq!(default.engine, EngineChoice::Auto);
+}
+
+#[test]
+fn every_key_is_read() {
+    let block = json!({
+        "imports": ["json", "os.path"],
+        "extensions": ["a.so", { "path": "x/b.so", "module": "pkg._core" }],
+        "runtime": "../runtime",
+        "stdlib": "lib/python-stdlib.tar.zst",
+        "site-packages": "/abs/site",
+        "engine": "winch",
+        "strip": false,
+        "verify": false,
+        "output": "app.wasm",
+        "timeout": "2m",
+        "memory-limit": "512MiB",
+        "cache-dir": "cache",
+        "cache-size": 100_000_000,
+        "warn-unoptimized": false,
+        "summary": true,
+    });
+    assert_eq!(block.as_object().unwrap().len(), KEYS.len());
+    let config = ok(block);
+    let expected = Config {
+        imports: vec!["json".into(), "os.path".into()],
+        extensions: vec![
+            Extension::new("/m/a.so"),
+            Extension {
+                path: "/m/x/b.so".into(),
+                module: Some("pkg._core".into()),
+            },
+        ],
+        runtime: Some("/m/../runtime".into()),
+        stdlib: Some("/m/lib/python-stdlib.tar.zst".into()),
+        site_packages: Some("/abs/site".into()),
+        engine: EngineChoice::Winch,
+        strip: false,
+        verify: false,
+        output: "app.wasm".into(),
+        timeout: Duration::from_secs(120),
+        memory_limit: 512 << 20,
+        cache_dir: Some("/m/cache".into()),
+        cache_size: 100_000_000,
+        warn_unoptimized: false,
+        summary: true,
+    };
+    assert_eq!(config, expected);
+    config.check().unwrap();
+}
+
+#[test]
+fn a_manifest_without_a_folder() {
+    let block = json!({ "runtime": "rt" });
+    for manifest in ["Cargo.toml", ""] {
+        let config = Config::from_metadata(Some(&block), Path::new(manifest)).unwrap();
+        assert_eq!(config.runtime, Some("rt".into()));
+    }
+}
+
+#[test]
+fn the_report_on_a_bad_block_word_for_word() {
+    let error = read(json!({
+        "imports": ["json", "os.path", "os; rm", "json", 7],
+        "extensions": ["a.so", { "path": "a.so", "modul": "x" }],
+        "site_packages": "site",
+        "engine": "wnich",
+        "strip": "true",
+        "timeout": 60,
+        "memory-limit": "8GiB",
+        "output": "../x",
+        "packages": ["numpy"],
+    }))
+    .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "config: 12 problems in [package.metadata.eryx] of /m/Cargo.toml"
+    );
+    assert_eq!(
+        format!("{error:?}"),
+        r#"eryx-preinit-build failed in stage config: 12 problems in [package.metadata.eryx] of /m/Cargo.toml
+  - package.metadata.eryx.packages: unknown key; the keys are `imports`, `extensions`, `runtime`, `stdlib`, `site-packages`, `engine`, `strip`, `verify`, `output`, `timeout`, `memory-limit`, `cache-dir`, `cache-size`, `warn-unoptimized` and `summary`
+  - package.metadata.eryx.site_packages: unknown key; keys are written with `-`: `site-packages`
+  - package.metadata.eryx.imports[2]: `os; rm` is not a Python module name (parts separated by `.`, each made of letters, digits and `_` and not starting with a digit)
+  - package.metadata.eryx.imports[3]: `json` repeats imports[0]
+  - package.metadata.eryx.imports[4]: expected a string with the name of a Python module, found the integer 7
+  - package.metadata.eryx.extensions[1].modul: unknown key; did you mean `module`?
+  - package.metadata.eryx.extensions[1].path: `a.so` repeats extensions[0]
+  - package.metadata.eryx.engine: expected "auto", "winch" or "cranelift", found the string "wnich"; did you mean "winch"?
+  - package.metadata.eryx.strip: expected true or false, found the string "true"; write strip = true
+  - package.metadata.eryx.output: `../x` is not a usable file name: it must be a bare name without a path separator; it must end in `.wasm`
+  - package.metadata.eryx.timeout: expected a duration such as "60s", found the integer 60; give the unit: timeout = "60s"
+  - package.metadata.eryx.memory-limit: 8GiB is more than the 4GiB a 32-bit WebAssembly memory can have"#
+    );
+}
+
+#[test]
+fn one_problem_is_not_problems() {
+    let error = read(json!({ "summary": 1 })).unwrap_err();
+    assert_eq!(
+        error.report().summary(),
+        "1 problem in [package.metadata.eryx] of /m/Cargo.toml"
+    );
+}
+
+#[test]
+fn the_block_must_be_a_table() {
+    assert_eq!(
+        notes_of(read(json!(true))),
+        ["package.metadata.eryx: expected a table, found the boolean true"]
+    );
+    assert_eq!(
+        notes_of(read(json!([{ "strip": true }]))),
+        [
+            "package.metadata.eryx: expected a table, found the array [{ strip = true }]; \
+            write [package.metadata.eryx] in single brackets"
+        ]
+    );
+}
+
+#[test]
+fn unknown_keys() {
+    one(
+        json!({ "import": [] }),
+        "import: unknown key; did you mean `imports`?",
+    );
+    one(
+        json!({ "Cache_Dir": "x" }),
+        "Cache_Dir: unknown key; did you mean `cache-dir`?",
+    );
+    for planned in ["packages", "setup", "setup-code", "precompile"] {
+        one_with(
+            json!({ planned: 1 }),
+            &format!("{planned}: unknown key; the keys are `imports`, "),
+        );
+    }
+    one_with(json!({ "a.b c": 1 }), "\"a.b c\": unknown key");
+    one_with(json!({ "": 1 }), "\"\": unknown key");
+    one_with(json!({ "a\nb": 1 }), "\"a\\nb\": unknown key");
+    one_with(json!({ "k".repeat(500): 1 }), &("k".repeat(60) + "…: unk"));
+}
+
+#[test]
+fn wrong_types() {
+    one(
+        json!({ "imports": "json" }),
+        "imports: expected an array of strings, found the string \"json\"; \
+           write imports = [\"json\"]",
+    );
+    one(
+        json!({ "imports": "json, os.path" }),
+        "imports: expected an array of strings, found the string \"json, os.path\"; \
+           write imports = [\"json\", \"os.path\"]",
+    );
+    one(
+        json!({ "imports": "1 2" }),
+        "imports: expected an array of strings, found the string \"1 2\"",
+    );
+    one(
+        json!({ "imports": { "json": true, "a": "b" } }),
+        "imports: expected an array of strings, found the table { a = \"b\", json = true }",
+    );
+    one(
+        json!({ "imports": [["os", 1.5]] }),
+        "imports[0]: expected a string with the name of a Python module, \
+           found the array [\"os\", 1.5]",
+    );
+    one(
+        json!({ "extensions": { "path": "a.so" } }),
+        "extensions: expected an array of strings or tables, \
+           found the table { path = \"a.so\" }; write extensions = [{ path = \"a.so\" }]",
+    );
+    one(
+        json!({ "extensions": [3] }),
+        "extensions[0]: expected a string or a table like \
+           { path = \"core.so\", module = \"pkg._core\" }, found the integer 3",
+    );
+    one(
+        json!({ "runtime": {} }),
+        "runtime: expected a string with a path, found the table {}",
+    );
+    one(
+        json!({ "verify": 1 }),
+        "verify: expected true or false, found the integer 1",
+    );
+    one(
+        json!({ "output": [] }),
+        "output: expected a string with a file name, found the array []",
+    );
+    one(
+        json!({ "engine": null }),
+        "engine: expected \"auto\", \"winch\" or \"cranelift\", \
+           found null (which nan and inf become)",
+    );
+    one(
+        json!({ "timeout": 0 }),
+        "timeout: expected a duration such as \"60s\", found the integer 0; \
+           give the unit: timeout = \"60s\"",
+    );
+    one(
+        json!({ "timeout": 1.5 }),
+        "timeout: expected a duration such as \"60s\", found the float 1.5",
+    );
+    one(
+        json!({ "cache-size": -1 }),
+        "cache-size: expected a size such as \"1GiB\" or a number of bytes, \
+           found the integer -1",
+    );
+    one_with(
+        json!({ "runtime": ["x".repeat(1000)] }),
+        &format!("found the array [\"{}…", "x".repeat(58)),
+    );
+}
+
+#[test]
+fn good_module_names() {
+    let long = "x".repeat(255);
+    for name in [
+        "json",
+        "os.path",
+        "_",
+        "__future__",
+        "a1.b_2",
+        "match",
+        "type",
+        "naïve",
+        "日本",
+        &long,
+        "pkg.__main__",
+        "_core",
+        "true",
+    ] {
+        assert_eq!(module_problem(name), None, "{name}");
+    }
+}
+
+#[test]
+fn bad_module_names() {
+    for name in [
+        "",
+        ".",
+        "a..b",
+        ".a",
+        "a.",
+        "os; rm",
+        " json",
+        "json ",
+        "json\n",
+        "1a",
+        "a.1",
+        "a-b",
+        "a b",
+        "a\0",
+        "import os",
+        "a/b",
+        "é\u{301}",
+        "a\u{200b}",
+        "\u{202e}a",
+        "a'b",
+        "a\"b",
+        "a\\b",
+        "a(b)",
+        "*",
+        "__main__",
+    ] {
+        assert!(module_problem(name).is_some(), "{name:?}");
+    }
+    for keyword in KEYWORDS {
+        assert!(module_problem(keyword).is_some(), "{keyword}");
+        assert!(module_problem(&format!("a.{keyword}.b")).is_some());
+    }
+}
+
+#[test]
+fn what_is_said_about_module_names() {
+    let problem = |name: &str| module_problem(name).unwrap();
+    let rule = "is not a Python module name (parts separated by `.`, each made of letters, \
+                  digits and `_` and not starting with a digit)";
+    assert_eq!(problem(""), "the module name is empty");
+    assert_eq!(
+        problem(" json"),
+        "` json` has whitespace around the name; write \"json\""
+    );
+    assert_eq!(
+        problem("class"),
+        "`class` is not a Python module name: it is a keyword"
+    );
+    assert_eq!(
+        problem("a.class.b"),
+        "`a.class.b` is not a Python module name: `class` is a keyword"
+    );
+    assert_eq!(
+        problem("__main__"),
+        "`__main__` cannot be imported ahead of time: it is the program that runs later"
+    );
+    assert_eq!(
+        problem(&"x".repeat(256)),
+        format!(
+            "`{}…` is too long: 256 characters, and 255 are allowed",
+            "x".repeat(60)
+        )
+    );
+    assert_eq!(
+        problem("a\nb\u{202e}"),
+        format!("`a\\nb\\u{{202e}}` {rule}")
+    );
+    for (name, hint) in [
+        ("a..b", ""),
+        (
+            ".a",
+            "; relative names have no meaning here, write the full one",
+        ),
+        (
+            "scikit-learn",
+            "; write it as in the import statement, perhaps \"scikit_learn\"",
+        ),
+        ("import os as o", "; write only the name: \"os\""),
+        ("from os import path", "; write only the name: \"os\""),
+        ("pkg/mod.py", "; write \"pkg.mod\""),
+        ("os, json", "; write one string for each: \"os\", \"json\""),
+    ] {
+        assert_eq!(problem(name), format!("`{name}` {rule}{hint}"));
+    }
+}
+
+#[test]
+fn repeated_imports_name_the_first() {
+    assert_eq!(
+        notes(json!({ "imports": ["a", "b", "a", "b", "a", "", ""] })),
+        [
+            "imports[2]: `a` repeats imports[0]",
+            "imports[3]: `b` repeats imports[1]",
+            "imports[4]: `a` repeats imports[0]",
+            "imports[5]: the module name is empty",
+            "imports[6]: the module name is empty",
+        ]
+    );
+}
+
+#[test]
+fn bad_extensions() {
+    assert_eq!(
+        notes(json!({ "extensions": [
+              { "path": "a.so", "module": "p.q" },
+              { "path": "./b.so", "module": "p.q" },
+              "b.so",
+              { "module": "p-q" },
+              { "path": 1, "module": 2 },
+              { "path": "" },
+          ] })),
+        [
+            "extensions[1].module: `p.q` repeats extensions[0].module",
+            "extensions[2]: `b.so` repeats extensions[1].path",
+            "extensions[3]: the table has no `path`",
+            "extensions[3].module: `p-q` is not a Python module name (parts separated by \
+               `.`, each made of letters, digits and `_` and not starting with a digit); write \
+               it as in the import statement, perhaps \"p_q\"",
+            "extensions[4].path: expected a string, found the integer 1",
+            "extensions[4].module: expected a string with the name of a Python module, found \
+               the integer 2",
+            "extensions[5].path: the path is empty",
+        ]
+    );
+}
+
+#[test]
+fn bad_paths() {
+    for key in ["runtime", "stdlib", "site-packages", "cache-dir"] {
+        one(json!({ key: "" }), &format!("{key}: the path is empty"));
+        one_with(json!({ key: "a\0b" }), "holds a NUL character");
+        one(
+            json!({ key: "a\nb" }),
+            &format!("{key}: `a\\nb` holds a line break, which Cargo cannot be told"),
+        );
+    }
+}
+
+#[test]
+fn engines() {
+    for engine in EngineChoice::ALL {
+        assert_eq!(ok(json!({ "engine": engine.name() })).engine, engine);
+    }
+    one_with(json!({ "engine": "Winch" }), "did you mean \"winch\"?");
+    one(
+        json!({ "engine": "llvm" }),
+        "engine: expected \"auto\", \"winch\" or \"cranelift\", found the string \"llvm\"",
+    );
+}
+
+#[test]
+fn output_names() {
+    for good in [
+        "a.wasm",
+        "python.v2.wasm",
+        "console.wasm",
+        "com10.wasm",
+        "é.wasm",
+    ] {
+        assert_eq!(ok(json!({ "output": good })).output, good);
+    }
+    for bad in [
+        "",
+        ".",
+        "..",
+        ".wasm",
+        ".a.wasm",
+        "a",
+        "a.WASM",
+        "a/b.wasm",
+        "a\\b.wasm",
+        "a\n.wasm",
+        "a\0.wasm",
+        "c:a.wasm",
+        "con.wasm",
+        "Nul.wasm",
+        "AUX .wasm",
+        "lpt9.x.wasm",
+        "com¹.wasm",
+        "CONIN$.wasm",
+    ] {
+        assert_eq!(notes(json!({ "output": bad })).len(), 1, "{bad:?}");
+    }
+    one(json!({ "output": "" }), "output: the file name is empty");
+    one(
+        json!({ "output": "con" }),
+        "output: `con` is not a usable file name: Windows reserves the name `CON`; \
+           it must end in `.wasm`",
+    );
+    one_with(
+        json!({ "output": "x".repeat(300) + ".wasm" }),
+        "it has 305 bytes, and 255 are allowed",
+    );
+}
+
+#[test]
+fn timeouts() {
+    for (text, millis) in [
+        ("500ms", 500),
+        ("1ms", 1),
+        ("60s", 60_000),
+        ("2m", 120_000),
+        ("1h", 3_600_000),
+        ("24h", 86_400_000),
+        ("086400s", 86_400_000),
+    ] {
+        let timeout = ok(json!({ "timeout": text })).timeout;
+        assert_eq!(timeout, Duration::from_millis(millis), "{text}");
+    }
+    for zero in ["0s", "0ms", "00h"] {
+        one(
+            json!({ "timeout": zero }),
+            "timeout: a timeout of 0 would stop Python before it starts",
+        );
+    }
+    one(
+        json!({ "timeout": "25h" }),
+        "timeout: 90000s is longer than the maximum of 24h",
+    );
+    let rule = "is not a duration (a whole number and `ms`, `s`, `m` or `h`)";
+    for (text, hint) in [
+        ("60", "; write \"60s\""),
+        ("60 s", "; write \"60s\""),
+        ("60S", "; write \"60s\""),
+        ("2 minutes", "; write \"2m\""),
+        ("1.5s", "; for example \"90s\""),
+        ("1d", "; for example \"90s\""),
+        ("", ""),
+        ("-1s", ""),
+        ("+1s", ""),
+        ("s", ""),
+        ("٣s", ""),
+    ] {
+        one(
+            json!({ "timeout": text }),
+            &format!("timeout: `{text}` {rule}{hint}"),
+        );
+    }
+    for huge in ["18446744073709551615h", "99999999999999999999999s"] {
+        one(
+            json!({ "timeout": huge }),
+            &format!("timeout: `{huge}` is longer than the maximum of 24h"),
+        );
+    }
+}
+
+#[test]
+fn sizes() {
+    for (value, bytes) in [
+        (json!("64MiB"), 64 << 20),
+        (json!("4GiB"), 4 << 30),
+        (json!("512MB"), 512_000_000),
+        (json!("1GB"), 1_000_000_000),
+        (json!("70000kB"), 70_000_000),
+        (json!("70000KB"), 70_000_000),
+        (json!("65536KiB"), 64 << 20),
+        (json!(67_108_864), 64 << 20),
+    ] {
+        assert_eq!(ok(json!({ "memory-limit": value })).memory_limit, bytes);
+        assert_eq!(ok(json!({ "cache-size": value })).cache_size, bytes);
+    }
+    assert_eq!(ok(json!({ "cache-size": u64::MAX })).cache_size, u64::MAX);
+    assert_eq!(ok(json!({ "cache-size": "2TiB" })).cache_size, 2 << 40);
+    one(
+        json!({ "memory-limit": "63MiB" }),
+        "memory-limit: 63MiB is less than the minimum of 64MiB",
+    );
+    one(
+        json!({ "memory-limit": 512 }),
+        "memory-limit: 512 bytes is less than the minimum of 64MiB \
+           (a number without a unit counts bytes)",
+    );
+    one(
+        json!({ "memory-limit": 4_294_967_297_u64 }),
+        "memory-limit: 4294967297 bytes is more than the 4GiB a 32-bit WebAssembly memory \
+           can have",
+    );
+    one(
+        json!({ "cache-size": 0 }),
+        "cache-size: 0 bytes is less than the minimum of 64MiB",
+    );
+    one(
+        json!({ "cache-size": "99999999TiB" }),
+        "cache-size: `99999999TiB` is more bytes than 64 bits can count",
+    );
+    let rule = "is not a size (a whole number and `KiB`, `MiB`, `GiB`, `kB`, `MB` or `GB`)";
+    for (text, hint) in [
+        ("1 GiB", "; write \"1GiB\""),
+        ("1gib", "; write \"1GiB\""),
+        ("512M", "; write \"512MiB\""),
+        ("512mb", "; write \"512MB\""),
+        ("1000", "; write bytes without quotes: memory-limit = 1000"),
+        ("1.5GiB", "; for example \"512MiB\""),
+        ("-1GiB", ""),
+        ("", ""),
+        ("GiB", ""),
+    ] {
+        one(
+            json!({ "memory-limit": text }),
+            &format!("memory-limit: `{text}` {rule}{hint}"),
+        );
+    }
+}
+
+#[test]
+fn values_from_rust_are_checked_too() {
+    let mut config = Config {
+        imports: vec!["json".into(), "a b".into(), "json".into()],
+        extensions: vec![Extension::new("x.so"), Extension::new("x.so")],
+        runtime: Some(PathBuf::new()),
+        cache_dir: Some("a\nb".into()),
+        output: "x".into(),
+        timeout: Duration::ZERO,
+        memory_limit: 1,
+        cache_size: 0,
+        ..Config::default()
+    };
+    config.extensions[1].module = Some("__main__".into());
+    let error = config.check().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "config: 10 problems in the configuration"
+    );
+    assert_eq!(
+        error.report().notes(),
+        [
+            "imports[1]: `a b` is not a Python module name (parts separated by `.`, each made \
+               of letters, digits and `_` and not starting with a digit); write one string for \
+               each: \"a\", \"b\"",
+            "imports[2]: `json` repeats imports[0]",
+            "extensions[1].path: `x.so` repeats extensions[0].path",
+            "extensions[1].module: `__main__` cannot be imported ahead of time: it is the \
+               program that runs later",
+            "runtime: the path is empty",
+            "output: `x` is not a usable file name: it must end in `.wasm`",
+            "timeout: a timeout of 0 would stop Python before it starts",
+            "memory-limit: 1 byte is less than the minimum of 64MiB (a number without a unit \
+               counts bytes)",
+            "cache-dir: `a\\nb` holds a line break, which Cargo cannot be told",
+            "cache-size: 0 bytes is less than the minimum of 64MiB",
+        ]
+    );
+}
+
+#[test]
+fn nearest_names() {
+    let modules = ["json", "os", "sys", "asyncio", "collections", "re", "io"];
+    for (word, near) in [
+        ("jsno", Some("json")),
+        ("JSON", Some("json")),
+        ("jsonn", Some("json")),
+        ("asincio", Some("asyncio")),
+        ("colections", Some("collections")),
+        ("sy", Some("sys")),
+        ("json", None),
+        ("so", None),
+        ("", None),
+        ("numpy", None),
+    ] {
+        assert_eq!(nearest(word, modules), near, "{word}");
+    }
+    assert_eq!(nearest("abd", ["abc", "abe"]), Some("abc"));
+    assert_eq!(nearest("x", []), None);
+    assert_eq!(nearest("", [""]), None);
+}
+
+#[test]
+fn distances() {
+    for (a, b, expected) in [
+        ("", "", 0),
+        ("", "abc", 3),
+        ("abc", "", 3),
+        ("abc", "acb", 1),
+        ("ab", "ba", 1),
+        ("kitten", "sitting", 3),
+        ("ca", "abc", 3),
+    ] {
+        let chars = |text: &str| text.chars().collect::<Vec<_>>();
+        assert_eq!(distance(&chars(a), &chars(b)), expected, "{a} {b}");
+    }
+}
+
+/// A folder that is removed again.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("eryx-config-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        let path = self.0.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "").unwrap();
+        path
+    }
+
+    fn folder(&self, name: &str) -> PathBuf {
+        let path = self.0.join(name);
+        fs::create_dir_all(&path).unwrap();
+        path
+    }
+
+    /// `problem` with the path of this folder cut out.
+    fn short(&self, problem: Option<String>) -> String {
+        let slashes = |text: &str| text.replace('\\', "/");
+        let here = slashes(&self.0.display().to_string());
+        slashes(&problem.unwrap_or_default())
+            .replace(&format!("{here}/"), "")
+            .replace(&here, ".")
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn good_paths_pass() {
+    let dir = Scratch::new();
+    dir.folder("rt/libs");
+    dir.folder("rt/prebuilt");
+    dir.file("lib/os.py");
+    dir.folder("lib/encodings");
+    let mut config = Config {
+        extensions: vec![Extension::new(dir.file("a.so"))],
+        runtime: Some(dir.0.join("rt/")),
+        stdlib: Some(dir.0.join("lib")),
+        site_packages: Some(dir.folder("site")),
+        cache_dir: Some(dir.0.join("not/there/yet")),
+        ..Config::default()
+    };
+    config.check_paths(None).unwrap();
+    config.stdlib = Some(dir.file("python-stdlib.tar.zst"));
+    config.cache_dir = Some(dir.folder("cache"));
+    config.check_paths(None).unwrap();
+    config.cache_dir = Some("relative/cache".into());
+    config.check_paths(None).unwrap();
+}
+
+#[test]
+fn all_bad_paths_are_reported_with_their_keys() {
+    let dir = Scratch::new();
+    dir.file("core.so");
+    dir.folder("site-packages");
+    let file = dir.file("file");
+    let config = Config {
+        extensions: vec![Extension::new(dir.0.join("coer.so"))],
+        runtime: Some(file.clone()),
+        stdlib: Some(file.clone()),
+        site_packages: Some(dir.0.join("site_packages")),
+        cache_dir: Some(file),
+        ..Config::default()
+    };
+    let expected = [
+        "extensions[0]: `coer.so` does not exist; did you mean `core.so`?",
+        "runtime: `file` is a file; expected the folder of an unpacked eryx-runtime package",
+        "stdlib: `file` is a file whose name does not end in `.tar.zst`; expected such an \
+           archive or the unpacked folder",
+        "site-packages: `site_packages` does not exist; did you mean `site-packages`?",
+        "cache-dir: `file` is a file, not a folder",
+    ];
+    let from = |manifest: Option<&Path>| -> Vec<String> {
+        notes_of(config.check_paths(manifest))
+            .into_iter()
+            .map(|note| dir.short(Some(note)))
+            .collect()
+    };
+    assert_eq!(from(None), expected);
+    assert_eq!(
+        from(Some(Path::new(MANIFEST))),
+        expected.map(|note| format!("package.metadata.eryx.{note}"))
+    );
+}
+
+#[test]
+fn runtime_folders() {
+    let dir = Scratch::new();
+    let problem = |path: &Path| dir.short(runtime_path_problem(path));
+    let lib = dir.folder("vendor/eryx-runtime-0.10.0/libs");
+    dir.folder("vendor/eryx-runtime-0.10.0/prebuilt");
+    assert_eq!(
+        problem(&dir.folder("empty")),
+        "`empty` is not an unpacked eryx-runtime package: it holds no `libs/` and no \
+           `prebuilt/`"
+    );
+    assert_eq!(
+        problem(&dir.folder("vendor")),
+        "`vendor` is not an unpacked eryx-runtime package: it holds no `libs/` and no \
+           `prebuilt/`; did you mean `vendor/eryx-runtime-0.10.0`?"
+    );
+    assert!(problem(&lib).ends_with("; did you mean `vendor/eryx-runtime-0.10.0`?"));
+    dir.folder("vendor/eryx-runtime-0.11.0/libs");
+    dir.folder("vendor/eryx-runtime-0.11.0/prebuilt");
+    assert!(
+        problem(&dir.folder("vendor"))
+            .ends_with("; 2 folders in it are, for example `vendor/eryx-runtime-0.10.0`")
+    );
+    assert!(problem(&dir.file("e.crate")).ends_with("; unpack it first (`tar xzf`)"));
+}
+
+#[test]
+fn stdlib_folders() {
+    let dir = Scratch::new();
+    dir.file("up/python-stdlib/os.py");
+    dir.folder("up/python-stdlib/encodings");
+    assert_eq!(
+        dir.short(stdlib_path_problem(&dir.0.join("up"))),
+        "`up` is not the Python standard library: it holds no `os.py` and no `encodings/`; \
+           did you mean `up/python-stdlib`?"
+    );
+    dir.file("half/os.py");
+    assert_eq!(
+        dir.short(stdlib_path_problem(&dir.0.join("half"))),
+        "`half` is not the Python standard library: it holds no `encodings/`"
+    );
+    assert_eq!(
+        dir.short(stdlib_path_problem(&dir.0.join("up/python-stdlb"))),
+        "`up/python-stdlb` does not exist; did you mean `python-stdlib`?"
+    );
+}
+
+#[test]
+fn missing_paths_name_the_missing_part() {
+    let dir = Scratch::new();
+    dir.folder("vendor/deep");
+    dir.file("file");
+    dir.file("vendro");
+    let absent = |path: &str| dir.short(look(&dir.0.join(path), Some(Kind::File)).err());
+    assert_eq!(
+        absent("vendr/deep/a.so"),
+        "`vendr/deep/a.so` does not exist: `.` holds no `vendr`; did you mean `vendor`?"
+    );
+    assert_eq!(
+        absent("file/a.so"),
+        "`file/a.so` does not exist: `file` is a file, not a folder"
+    );
+    assert_eq!(
+        absent("~/a.so"),
+        "`~/a.so` does not exist: `.` holds no `~`; `~` and variables are not expanded"
+    );
+    assert!(look(Path::new(""), None).is_err());
+    assert!(look(Path::new("no-such-thing-here/x"), None).is_err());
+    assert!(look(Path::new("a\0b"), None).is_err());
+    assert!(look(&dir.0.join("x".repeat(5000)), None).is_err());
+    assert_eq!(
+        dir.short(cache_dir_problem(&dir.0.join("file/a/b"))),
+        "`file/a/b` cannot be created: `file` is a file, not a folder"
+    );
+    assert_eq!(
+        dir.short(extension_path_problem(&dir.0.join("vendor"))),
+        "`vendor` is a folder; expected the file of an extension module"
+    );
+    assert_eq!(
+        dir.short(site_packages_path_problem(&dir.file("x.whl"))),
+        "`x.whl` is a file; expected a folder of Python modules; unpack the wheel into one \
+           (`pip install --target`)"
+    );
+}
+
+#[test]
+fn a_slash_behind_a_file_does_not_hide_it() {
+    let dir = Scratch::new();
+    let mut path = dir.file("file").into_os_string();
+    path.push("/");
+    let config = Config {
+        cache_dir: Some(path.into()),
+        ..Config::default()
+    };
+    assert!(config.check_paths(None).is_err());
+}
+
+// Windows resolves `..` without looking at the disk.
+#[cfg(unix)]
+#[test]
+fn missing_paths_with_dots() {
+    let dir = Scratch::new();
+    dir.file("file");
+    let absent = |path: &str| dir.short(look(&dir.0.join(path), Some(Kind::File)).err());
+    assert_eq!(
+        absent("file/../a.so"),
+        "`file/../a.so` does not exist: `file` is a file, not a folder"
+    );
+    assert_eq!(
+        absent("nope/../a.so"),
+        "`nope/../a.so` does not exist: `.` holds no `nope`"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn links_to_nothing_and_odd_files() {
+    let dir = Scratch::new();
+    let link = dir.0.join("link");
+    std::os::unix::fs::symlink("nowhere", &link).unwrap();
+    let expected = "`link` is a symbolic link to something that does not exist";
+    assert_eq!(dir.short(extension_path_problem(&link)), expected);
+    assert_eq!(dir.short(extension_path_problem(&link.join("x"))), expected);
+    assert_eq!(dir.short(cache_dir_problem(&link.join("x"))), expected);
+    assert_eq!(
+        extension_path_problem(Path::new("/dev/null")).unwrap(),
+        "`/dev/null` is neither a file nor a folder"
+    );
+}
