@@ -27,8 +27,8 @@ use paths::{
 };
 use problems::{Problems, Seen, SeenExtensions};
 use rules::{
-    check_cache_size, check_import, check_memory_limit, check_module, check_output, check_path,
-    check_timeout,
+    check_cache_size, check_import, check_memory_limit, check_module, check_on_restore,
+    check_output, check_path, check_timeout,
 };
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -39,6 +39,7 @@ use units::GIB;
 const BLOCK: &str = "package.metadata.eryx";
 const KEYS: &[&str] = &[
     "imports",
+    "on-restore",
     "extensions",
     "runtime",
     "stdlib",
@@ -72,6 +73,12 @@ pub struct Config {
     /// name may have is decided by [`char::is_alphabetic`] and
     /// [`char::is_alphanumeric`], which is nearly Python's rule.
     pub imports: Vec<String>,
+    /// `on-restore`: what every instance of the snapshot calls, without arguments and
+    /// in this order, before its first code runs, as `"module:callable"` (the object
+    /// references of Python's entry points). For what this crate does not seed again
+    /// by itself, such as `"numpy.random:seed"`. If one raises, the code does not run.
+    /// Default: none.
+    pub on_restore: Vec<String>,
     /// `extensions`: native extension modules to link in, each written as
     /// `"path.so"` or `{ path = "path.so", module = "pkg._core" }`.
     /// Default: none. This version checks the entries but links none, and refuses
@@ -176,6 +183,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             imports: Vec::new(),
+            on_restore: Vec::new(),
             extensions: Vec::new(),
             runtime: None,
             stdlib: None,
@@ -224,6 +232,7 @@ impl Config {
         let default = Self::default();
         let config = Self {
             imports: fields.imports(),
+            on_restore: fields.on_restore(),
             extensions: fields.extensions(),
             runtime: fields.path("runtime"),
             stdlib: fields.path("stdlib"),
@@ -255,6 +264,10 @@ impl Config {
         let mut seen = Seen::default();
         for (index, name) in self.imports.iter().enumerate() {
             check_import(&mut problems, &mut seen, index, name);
+        }
+        let mut seen = Seen::default();
+        for (index, name) in self.on_restore.iter().enumerate() {
+            check_on_restore(&mut problems, &mut seen, index, name);
         }
         let mut seen = SeenExtensions::default();
         for (index, extension) in self.extensions.iter().enumerate() {

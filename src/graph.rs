@@ -380,4 +380,37 @@ mod tests {
         let runtime = graph.runtime().unwrap();
         assert!(runtime.dir.join("libs").is_dir(), "{runtime:?}");
     }
+
+    #[test]
+    fn a_vendored_runtime_is_found_in_its_folder() {
+        let project = tempfile::tempdir().unwrap();
+        let path = project.path();
+        std::fs::create_dir_all(path.join("src")).unwrap();
+        std::fs::create_dir_all(path.join(".cargo")).unwrap();
+        std::fs::write(path.join("src/lib.rs"), "").unwrap();
+        std::fs::write(
+            path.join("Cargo.toml"),
+            "[package]\nname = \"v\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n\
+             [dependencies]\neryx-runtime = \"=0.5.0\"\n\n[workspace]\n",
+        )
+        .unwrap();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        std::fs::copy(root.join("Cargo.lock"), path.join("Cargo.lock")).unwrap();
+        let vendored = std::process::Command::new(env!("CARGO"))
+            .args(["vendor", "--offline"])
+            .current_dir(path)
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8_lossy(&vendored.stderr);
+        assert!(vendored.status.success(), "{stderr}");
+        std::fs::write(path.join(".cargo/config.toml"), &vendored.stdout).unwrap();
+
+        let manifest = path.join("Cargo.toml");
+        let cargo = Path::new(env!("CARGO"));
+        let graph = super::graph(cargo, &manifest, path, path, None).unwrap();
+        let runtime = graph.runtime().unwrap();
+        assert!(runtime.dir.ends_with("vendor/eryx-runtime"), "{runtime:?}");
+        assert!(runtime.immutable && runtime.direct, "{runtime:?}");
+        crate::runtime::library_files(&runtime.dir).unwrap();
+    }
 }

@@ -5,14 +5,16 @@
 //! so that every version of the runtime's WIT works without knowing it.
 
 use crate::error::{Error, Report};
-use sha2::{Digest, Sha256};
+use crate::random::Randomness;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use wasmtime::component::types::{ComponentFunc, ComponentItem, Type};
-use wasmtime::component::{Component, Linker, LinkerInstance, Resource, ResourceTable, Val};
+use wasmtime::component::{
+    Component, Linker, LinkerInstance, Resource, ResourceTable, ResourceType, Val,
+};
 use wasmtime::{Engine, ResourceLimiter};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemCtxView, WasiFilesystemView};
@@ -21,7 +23,10 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
     DescriptorStat, DescriptorType, DirectoryEntry, DirectoryEntryStream, ErrorCode,
     HostDescriptor, HostDirectoryEntryStream, MetadataHashValue, PathFlags,
 };
-use wasmtime_wasi::p2::{FsResult, OutputStream, Pollable, StreamResult};
+use wasmtime_wasi::p2::{
+    DynInputStream, DynOutputStream, DynPollable, FsResult, Network, OutputStream, Pollable,
+    StreamResult,
+};
 use wasmtime_wasi::{
     Deterministic, FsPerms, HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder,
     WasiCtxView, WasiView,
@@ -40,12 +45,13 @@ const CLOCK_STEP_NANOS: u64 = 10_000;
 /// (<https://reproducible-builds.org/specs/source-date-epoch/>) says otherwise.
 pub(crate) const DEFAULT_EPOCH_SECONDS: u64 = 1_735_689_600;
 
-/// Bytes of the random stream before it repeats. CPython draws about 2.5 KB to
-/// seed `random`.
-const RANDOM_STREAM_BYTES: usize = 64 << 10;
+/// Bytes of WASI's insecure randomness before it repeats; CPython uses none.
+const INSECURE_RANDOM_BYTES: u64 = 4 << 10;
 
 /// The instance of wasmtime-wasi that touches file metadata.
 const FILESYSTEM_TYPES: &str = "wasi:filesystem/types@0.2.12";
+/// And the one that `os.urandom` and the seeds of generators come from.
+const RANDOM: &str = "wasi:random/random@0.2.12";
 
 /// What one run of the guest may use, and what it sees.
 #[derive(Clone, Debug)]
@@ -68,6 +74,7 @@ pub(crate) struct Host {
     table: ResourceTable,
     limits: MemoryLimit,
     output: Output,
+    randomness: Randomness,
     epoch_seconds: u64,
     /// Inode numbers in the order the guest meets them.
     inodes: HashMap<(u64, u64), u64>,
@@ -80,6 +87,7 @@ impl Host {
     /// [`Error::Instantiate`] when a mount cannot be opened.
     pub(crate) fn new(surroundings: &Surroundings<'_>) -> Result<Self, Error> {
         let output = Output::default();
+        let stream = |purpose: &[u8]| Randomness::new(&surroundings.seed, purpose);
         let mut builder = WasiCtxBuilder::new();
         builder
             .env("PYTHONHOME", "/python-stdlib")
@@ -88,19 +96,12 @@ impl Host {
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .stdout(output.clone())
             .stderr(output.clone())
-            .secure_random(Deterministic::new(random_stream(
-                &surroundings.seed,
-                b"secure",
-            )))
-            .insecure_random(Deterministic::new(random_stream(
-                &surroundings.seed,
-                b"insecure",
-            )))
-            .insecure_random_seed(u128::from_le_bytes(
-                random_stream(&surroundings.seed, b"seed")[..16]
-                    .try_into()
+            .insecure_random(Deterministic::new(
+                stream(b"insecure")
+                    .bytes(INSECURE_RANDOM_BYTES)
                     .unwrap_or_default(),
             ))
+            .insecure_random_seed(stream(b"seed").word().into())
             .wall_clock(CountingClock::new(Duration::from_secs(
                 surroundings.epoch_seconds,
             )))
@@ -130,6 +131,7 @@ impl Host {
                 reached: false,
             },
             output,
+            randomness: stream(b"secure"),
             epoch_seconds: surroundings.epoch_seconds,
             inodes: HashMap::new(),
             directories: HashMap::new(),
@@ -149,6 +151,11 @@ impl Host {
     /// What the guest printed since the last call.
     pub(crate) fn take_output(&self) -> String {
         self.output.take()
+    }
+
+    /// The seeds that random number generators of the guest were given so far.
+    pub(crate) fn seeds(&self) -> &[Vec<u8>] {
+        self.randomness.seeds()
     }
 
     fn normalise(&self, stat: DescriptorStat) -> DescriptorStat {
@@ -201,7 +208,7 @@ pub(crate) fn linker(engine: &Engine, component: &Component) -> Result<Linker<Ho
 }
 
 fn define_wasi(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
-    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    define_interfaces(linker)?;
     // Times, inodes, directory sizes and directory order differ between two
     // copies of the same files, and CPython's import system keeps them.
     linker.allow_shadowing(true);
@@ -277,8 +284,55 @@ fn define_wasi(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
             Ok((Ok::<_, ErrorCode>(entry),))
         },
     )?;
+    let mut random = linker.instance(RANDOM)?;
+    random.func_wrap("get-random-bytes", |mut store, (len,): (u64,)| {
+        let host: &mut Host = store.data_mut();
+        let bytes = host.randomness.bytes(len);
+        let bytes = bytes.ok_or_else(|| wasmtime::format_err!("asked for {len} random bytes"))?;
+        Ok((bytes,))
+    })?;
+    random.func_wrap("get-random-u64", |mut store, ()| {
+        let host: &mut Host = store.data_mut();
+        Ok((host.randomness.word(),))
+    })?;
     linker.allow_shadowing(false);
     Ok(())
+}
+
+/// What wasmtime-wasi implements, but for the sockets that [`define_stubs`] refuses:
+/// a fifth of this crate's code would be their bindings, for a guest without network.
+fn define_interfaces(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+    use wasmtime_wasi::cli::{WasiCli, WasiCliView};
+    use wasmtime_wasi::filesystem::WasiFilesystem;
+    use wasmtime_wasi::p2::bindings::{cli, filesystem, random, sockets};
+    use wasmtime_wasi::random::WasiRandom;
+    use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView};
+
+    let l = linker;
+    // Streams, clocks, randomness and standard streams.
+    wasmtime_wasi::p2::add_to_linker_proxy_interfaces_async(l)?;
+    filesystem::types::add_to_linker::<Host, WasiFilesystem>(l, Host::filesystem)?;
+    filesystem::preopens::add_to_linker::<Host, WasiFilesystem>(l, Host::filesystem)?;
+    random::insecure::add_to_linker::<Host, WasiRandom>(l, |host| host.wasi.random())?;
+    random::insecure_seed::add_to_linker::<Host, WasiRandom>(l, |host| host.wasi.random())?;
+    cli::exit::add_to_linker::<Host, WasiCli>(l, Host::cli)?;
+    cli::environment::add_to_linker::<Host, WasiCli>(l, Host::cli)?;
+    cli::terminal_input::add_to_linker::<Host, WasiCli>(l, Host::cli)?;
+    cli::terminal_output::add_to_linker::<Host, WasiCli>(l, Host::cli)?;
+    cli::terminal_stdin::add_to_linker::<Host, WasiCli>(l, Host::cli)?;
+    cli::terminal_stdout::add_to_linker::<Host, WasiCli>(l, Host::cli)?;
+    cli::terminal_stderr::add_to_linker::<Host, WasiCli>(l, Host::cli)?;
+    let options = sockets::network::LinkOptions::default();
+    sockets::network::add_to_linker::<Host, WasiSockets>(l, &options, Host::sockets)?;
+    sockets::instance_network::add_to_linker::<Host, WasiSockets>(l, Host::sockets)
+}
+
+/// Whether an import is left to wasmtime-wasi.
+fn is_defined(name: &str) -> bool {
+    name.starts_with("wasi:")
+        && (!name.starts_with("wasi:sockets/")
+            || name.starts_with("wasi:sockets/network@")
+            || name.starts_with("wasi:sockets/instance-network@"))
 }
 
 async fn sorted_entries(
@@ -311,7 +365,7 @@ fn define_stubs(
 ) -> wasmtime::Result<()> {
     for (name, item) in component.component_type().imports(engine) {
         match item.ty {
-            _ if name.starts_with("wasi:") => {}
+            _ if is_defined(name) => {}
             ComponentItem::ComponentFunc(func) => stub(&mut linker.root(), name, name, &func)?,
             ComponentItem::ComponentInstance(instance) => {
                 let mut target = linker.instance(name)?;
@@ -322,11 +376,7 @@ fn define_stubs(
                             stub(&mut target, member, &full, &func)?;
                         }
                         ComponentItem::Resource(_) => {
-                            target.resource(
-                                member,
-                                wasmtime::component::ResourceType::host::<Stubbed>(),
-                                |_, _| Ok(()),
-                            )?;
+                            target.resource(member, stubbed(member), |_, _| Ok(()))?;
                         }
                         _ => {}
                     }
@@ -338,8 +388,20 @@ fn define_stubs(
     Ok(())
 }
 
-/// Stands for any resource type of a non-WASI import.
+/// Stands for any resource type of an import that is stubbed.
 struct Stubbed;
+
+/// The host's type of a stubbed import's resource, which may be one that it uses from
+/// an interface of WASI that is not stubbed.
+fn stubbed(resource: &str) -> ResourceType {
+    match resource {
+        "pollable" => ResourceType::host::<DynPollable>(),
+        "input-stream" => ResourceType::host::<DynInputStream>(),
+        "output-stream" => ResourceType::host::<DynOutputStream>(),
+        "network" => ResourceType::host::<Network>(),
+        _ => ResourceType::host::<Stubbed>(),
+    }
+}
 
 fn stub(
     target: &mut LinkerInstance<'_, Host>,
@@ -498,19 +560,6 @@ impl HostMonotonicClock for CountingClock {
     }
 }
 
-/// SHA-256 in counter mode.
-fn random_stream(seed: &[u8; 32], label: &[u8]) -> Vec<u8> {
-    (0..(RANDOM_STREAM_BYTES / 32) as u32)
-        .flat_map(|counter| {
-            Sha256::new()
-                .chain_update(seed)
-                .chain_update(label)
-                .chain_update(counter.to_le_bytes())
-                .finalize()
-        })
-        .collect()
-}
-
 struct MemoryLimit {
     bytes: u64,
     reached: bool,
@@ -660,14 +709,5 @@ mod tests {
         output.write(b"more");
         assert_eq!(output.take().len(), OUTPUT_LIMIT_BYTES);
         assert_eq!(output.take(), "");
-    }
-
-    #[test]
-    fn the_random_stream_depends_on_seed_and_purpose_only() {
-        let stream = |seed, label: &[u8]| random_stream(&[seed; 32], label);
-        assert_eq!(stream(1, b"a"), stream(1, b"a"));
-        assert_ne!(stream(1, b"a"), stream(2, b"a"));
-        assert_ne!(stream(1, b"a"), stream(1, b"b"));
-        assert_eq!(stream(1, b"a").len(), RANDOM_STREAM_BYTES);
     }
 }

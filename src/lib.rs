@@ -63,12 +63,16 @@ mod host;
 mod hot;
 mod inputs;
 mod link;
+mod random;
+mod reseed;
 mod rewrite;
 mod runtime;
 mod sections;
 mod snapshot;
 mod stages;
 mod stamp;
+#[cfg(test)]
+mod testing;
 
 pub use config::{Config, EngineChoice, Extension};
 pub use error::{Error, Report};

@@ -8,6 +8,7 @@ use crate::diagnosis;
 use crate::engine::Compiler;
 use crate::error::{Error, Report};
 use crate::host::{self, Host, Surroundings};
+use crate::reseed;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use wasmtime::component::{Component, Instance, Lift, Val, WasmList};
@@ -55,6 +56,8 @@ impl Failure {
 /// What to run before the snapshot.
 pub(crate) struct Script<'a> {
     pub(crate) imports: &'a [String],
+    /// `Config::on_restore`.
+    pub(crate) on_restore: &'a [String],
     /// For start-up and for each import.
     pub(crate) timeout: Duration,
 }
@@ -84,6 +87,8 @@ pub(crate) fn take(
             guest.import(index, module, surroundings).await?;
             timing.imports.push(started.elapsed());
         }
+        // Nothing may be executed behind it.
+        guest.reseed(script.on_restore).await?;
         guest.finalize().await?;
         let started = Instant::now();
         let snapshot = Wizer::new()
@@ -95,7 +100,7 @@ pub(crate) fn take(
                 ))
             })?;
         timing.snapshot = started.elapsed();
-        guest.works().await?;
+        guest.works(script.on_restore).await?;
         Ok((snapshot, timing))
     })
 }
@@ -112,11 +117,16 @@ pub(crate) fn record(
     block_on(async {
         let mut guest = Guest::start(component, surroundings, Duration::from_secs(600)).await?;
         for script in scripts {
-            if let Err(message) = guest.execute(script).await? {
+            if let Err(message) = guest.execute(script, "script").await? {
                 panic!("{message}");
             }
         }
         if finalize {
+            // The hook is called behind the snapshot, which is too late to be recorded.
+            let on_restore = ["random:seed".to_owned()];
+            guest.reseed(&on_restore).await?;
+            guest.works(&on_restore).await?;
+            guest.reseed(&[]).await?;
             guest.finalize().await?;
         }
         let snapshot = Wizer::new()
@@ -126,15 +136,41 @@ pub(crate) fn record(
     })
 }
 
+/// What a script printed, or why it failed, and how long it took.
+#[cfg(test)]
+pub(crate) type Executed = (Result<String, String>, Duration);
+
+/// Executes `scripts` one after another in one instance.
+#[cfg(test)]
+pub(crate) fn execute(
+    component: &Component,
+    surroundings: &Surroundings<'_>,
+    scripts: &[&str],
+) -> Result<Vec<Executed>, Failure> {
+    block_on(async {
+        let mut guest = Guest::start(component, surroundings, Duration::from_secs(600)).await?;
+        let mut results = Vec::new();
+        for script in scripts {
+            let started = Instant::now();
+            let result = guest.execute(script, "script").await?;
+            let took = started.elapsed();
+            let printed = guest.store.data().take_output();
+            results.push((result.map(|()| printed), took));
+        }
+        Ok(results)
+    })
+}
+
 /// Instantiates a finished snapshot and runs `pass` in it.
 pub(crate) fn smoke_test(
     component: &Component,
     surroundings: &Surroundings<'_>,
+    on_restore: &[String],
     timeout: Duration,
 ) -> Result<(), Failure> {
     block_on(async {
         let mut guest = Guest::start(component, surroundings, timeout).await?;
-        guest.works().await
+        guest.works(on_restore).await
     })
 }
 
@@ -202,7 +238,7 @@ impl Guest {
             "try:\n    import {module}\nexcept SystemExit as exit:\n    raise ImportError(f'{EXITED} \
              {{exit.code!r}}') from exit"
         );
-        let Err(message) = self.execute(&code).await? else {
+        let Err(message) = self.execute(&code, &format!("import {module}")).await? else {
             return Ok(());
         };
         let host = self.store.data();
@@ -226,20 +262,50 @@ impl Guest {
         Err(Failure::Final(Error::Import(report)))
     }
 
-    /// Runs `pass`, after the state was finalized.
-    async fn works(&mut self) -> Result<(), Failure> {
-        match self.execute("pass").await? {
+    /// Leaves what seeds again, in a restored instance, what was seeded so far.
+    async fn reseed(&mut self, on_restore: &[String]) -> Result<(), Failure> {
+        self.store.data_mut().take_output();
+        let code = reseed::code(self.store.data().seeds(), on_restore);
+        match self.execute(&code, "on-restore").await? {
             Ok(()) => Ok(()),
-            Err(message) => Err(Failure::Final(Error::Transform(
-                Report::new("the finished snapshot cannot run `pass`")
+            Err(message) => Err(Failure::Final(Error::Import(
+                Report::new("cannot prepare what is to run on restore")
                     .traceback_text(message)
-                    .hint("please report this with the versions in use"),
+                    .output_text(self.store.data().take_output())
+                    .hint(
+                        "each entry of `on-restore` names a module that can be imported and, \
+                         behind a colon, something callable in it: \"numpy.random:seed\"",
+                    ),
             ))),
         }
     }
 
-    /// Runs Python code; the inner error is what Python says about it.
-    async fn execute(&mut self, code: &str) -> Result<Result<(), String>, Failure> {
+    /// Runs `pass`, after the state was finalized.
+    async fn works(&mut self, on_restore: &[String]) -> Result<(), Failure> {
+        let Err(message) = self.execute("pass", "pass").await? else {
+            return Ok(());
+        };
+        let report = if on_restore.is_empty() {
+            Report::new("the finished snapshot cannot run `pass`")
+                .hint("please report this with the versions in use")
+        } else {
+            Report::new("an instance of the snapshot cannot run what `on-restore` names").hint(
+                "it runs without arguments before the first code of each instance, which sees \
+                 the mounts and nothing else",
+            )
+        };
+        let output = self.store.data().take_output();
+        let report = report.traceback_text(message).output_text(output);
+        Err(Failure::Final(if on_restore.is_empty() {
+            Error::Transform(report)
+        } else {
+            Error::Import(report)
+        }))
+    }
+
+    /// Runs Python code, called `what` in reports; the inner error is what Python
+    /// says about it.
+    async fn execute(&mut self, code: &str, what: &str) -> Result<Result<(), String>, Failure> {
         let Some(func) = self.export("execute") else {
             return Err(Failure::Final(Error::PythonInit(
                 Report::new("the runtime has no `execute` export")
@@ -260,7 +326,7 @@ impl Guest {
         if let Err(stop) = outcome {
             return Err(stop.failure(
                 &self.store,
-                &format!("`{}` did not finish", statement(code)),
+                &format!("`{what}` did not finish"),
                 self.timeout,
                 Error::Import,
                 "",
@@ -372,14 +438,6 @@ impl ComponentInstanceState for Guest {
         self.read(instance, func, |_, value: f64| value.to_bits())
             .await
     }
-}
-
-/// The statement in `code` that a report should name.
-fn statement(code: &str) -> &str {
-    code.lines()
-        .map(str::trim)
-        .find(|line| line.starts_with("import "))
-        .unwrap_or(code)
 }
 
 /// Why a call into the guest did not return.

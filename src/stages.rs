@@ -204,6 +204,9 @@ impl<'a> Stages<'a> {
         for import in &self.config.imports {
             content.part("import", import.as_bytes());
         }
+        for hook in &self.config.on_restore {
+            content.part("on-restore", hook.as_bytes());
+        }
         let content = content.finish();
         let mut snapshot = KeyBuilder::new("snapshot");
         snapshot
@@ -366,6 +369,7 @@ impl Run<'_> {
         };
         let script = Script {
             imports: &stages.config.imports,
+            on_restore: &stages.config.on_restore,
             timeout: stages.config.timeout,
         };
         // The guest has one thread: the other cores store what is new.
@@ -472,8 +476,12 @@ impl Run<'_> {
                     .map_err(|e| Attempt::Failed(not_understood(e)))?;
                 let component =
                     snapshot::compile(engine, compiler, &part).map_err(Attempt::Compile)?;
-                outcome =
-                    snapshot::smoke_test(&component, &self.surroundings, stages.config.timeout);
+                outcome = snapshot::smoke_test(
+                    &component,
+                    &self.surroundings,
+                    &stages.config.on_restore,
+                    stages.config.timeout,
+                );
                 if !matches!(outcome, Err(Failure::Trap(_))) {
                     break;
                 }

@@ -165,3 +165,38 @@ fn without_a_block_the_defaults_hold() {
     );
     assert!(ran.value("bytes").parse::<u64>().unwrap() > 1_000_000);
 }
+
+#[test]
+fn a_read_only_source_tree_builds() {
+    let project = Project::new(
+        "read-only",
+        "read-only-consumer",
+        "[package.metadata.eryx]\nimports = [\"json\"]",
+    );
+    // Writing the lock file is cargo's business, not ours.
+    project.cargo(&["metadata"], &[]).succeeded();
+    match project.cargo_read_only(&["run"]) {
+        Ok(ran) => assert!(ran.succeeded().value("bytes").parse::<u64>().unwrap() > 1_000_000),
+        Err(why) => eprintln!("skipped: no read-only mount can be made here: {why}"),
+    }
+}
+
+#[test]
+fn a_package_is_verified_from_its_archive() {
+    let project = Project::new("package", "package-consumer", "");
+    project.write(
+        "Cargo.toml",
+        "[workspace]\n\n[package]\nname = \"package-consumer\"\nversion = \"0.1.0\"\n\
+         edition = \"2024\"\nlicense = \"MIT\"\ndescription = \"d\"\n\n\
+         [package.metadata.eryx]\nimports = [\"json\"]\n\n\
+         [build-dependencies]\neryx-preinit-build = \"0.1\"\n",
+    );
+    let patch = format!(
+        "patch.crates-io.eryx-preinit-build.path={:?}",
+        project::root().to_str().unwrap()
+    );
+    let ran = project
+        .cargo(&["package", "--allow-dirty", "--config", &patch], &[])
+        .succeeded();
+    assert!(ran.stderr().contains("Verifying"), "{}", ran.stderr());
+}

@@ -2,7 +2,8 @@
 
 use super::problems::{Problems, Seen, SeenExtensions};
 use super::rules::{
-    check_import, check_module, check_output, check_path, check_timeout, module_problem,
+    check_import, check_module, check_on_restore, check_output, check_path, check_timeout,
+    module_problem,
 };
 use super::suggest::nearest;
 use super::text::{clip, show, toml};
@@ -40,24 +41,57 @@ impl Fields<'_, '_> {
                 return Vec::new();
             }
         };
-        let mut imports = Vec::new();
+        self.names(
+            "imports",
+            items,
+            "the name of a Python module",
+            check_import,
+        )
+    }
+
+    pub(super) fn on_restore(&mut self) -> Vec<String> {
+        match self.table.get("on-restore") {
+            None => Vec::new(),
+            Some(Value::Array(items)) => {
+                let what = "a module and a callable";
+                self.names("on-restore", items, what, check_on_restore)
+            }
+            Some(other) => {
+                let hint = other
+                    .as_str()
+                    .map(|text| format!("write on-restore = [{}]", clip(&toml(&text.into()))));
+                self.problems
+                    .expected("on-restore", "an array of strings", other, hint);
+                Vec::new()
+            }
+        }
+    }
+
+    fn names(
+        &mut self,
+        key: &str,
+        items: &[Value],
+        what: &str,
+        check: fn(&mut Problems<'_>, &mut Seen<String>, usize, &str) -> bool,
+    ) -> Vec<String> {
+        let mut names = Vec::new();
         let mut seen = Seen::default();
         for (index, item) in items.iter().enumerate() {
             match item {
                 Value::String(name) => {
-                    if check_import(self.problems, &mut seen, index, name) {
-                        imports.push(name.clone());
+                    if check(self.problems, &mut seen, index, name) {
+                        names.push(name.clone());
                     }
                 }
                 other => self.problems.expected(
-                    &format!("imports[{index}]"),
-                    "a string with the name of a Python module",
+                    &format!("{key}[{index}]"),
+                    &format!("a string with {what}"),
                     other,
                     None,
                 ),
             }
         }
-        imports
+        names
     }
 
     pub(super) fn extensions(&mut self) -> Vec<Extension> {

@@ -32,6 +32,32 @@ pub(super) fn check_import(
     check_name(problems, seen, format!("imports[{index}]"), name)
 }
 
+pub(super) fn check_on_restore(
+    problems: &mut Problems<'_>,
+    seen: &mut Seen<String>,
+    index: usize,
+    name: &str,
+) -> bool {
+    let key = format!("on-restore[{index}]");
+    let expected = "write \"module:callable\"";
+    let problem = match name.split_once(':') {
+        None => Some(format!("{} names no callable; {expected}", show(name))),
+        Some((module, _)) if module_problem(module).is_some() => module_problem(module),
+        Some((_, attribute)) if module_problem(attribute).is_some() => Some(format!(
+            "{} is not the name of a callable; {expected}",
+            show(attribute)
+        )),
+        Some(_) => None,
+    };
+    match problem {
+        Some(problem) => {
+            problems.add(&key, problem);
+            false
+        }
+        None => seen.check(problems, key, name.to_owned(), |name| show(name)),
+    }
+}
+
 pub(super) fn check_module(
     problems: &mut Problems<'_>,
     seen: &mut Seen<String>,

@@ -73,6 +73,7 @@ fn no_block_gives_the_defaults() {
 fn every_key_is_read() {
     let block = json!({
         "imports": ["json", "os.path"],
+        "on-restore": ["numpy.random:seed", "app:Pool.reset"],
         "extensions": ["a.so", { "path": "x/b.so", "module": "pkg._core" }],
         "runtime": "../runtime",
         "stdlib": "lib/python-stdlib.tar.zst",
@@ -92,6 +93,7 @@ fn every_key_is_read() {
     let config = ok(block);
     let expected = Config {
         imports: vec!["json".into(), "os.path".into()],
+        on_restore: vec!["numpy.random:seed".into(), "app:Pool.reset".into()],
         extensions: vec![
             Extension::new("/m/a.so"),
             Extension {
@@ -147,7 +149,7 @@ fn the_report_on_a_bad_block_word_for_word() {
     assert_eq!(
         format!("{error:?}"),
         r#"eryx-preinit-build failed in stage config: 12 problems in [package.metadata.eryx] of /m/Cargo.toml
-  - package.metadata.eryx.packages: unknown key; the keys are `imports`, `extensions`, `runtime`, `stdlib`, `site-packages`, `engine`, `strip`, `verify`, `output`, `timeout`, `memory-limit`, `cache-dir`, `cache-size`, `warn-unoptimized` and `summary`
+  - package.metadata.eryx.packages: unknown key; the keys are `imports`, `on-restore`, `extensions`, `runtime`, `stdlib`, `site-packages`, `engine`, `strip`, `verify`, `output`, `timeout`, `memory-limit`, `cache-dir`, `cache-size`, `warn-unoptimized` and `summary`
   - package.metadata.eryx.site_packages: unknown key; keys are written with `-`: `site-packages`
   - package.metadata.eryx.imports[2]: `os; rm` is not a Python module name (parts separated by `.`, each made of letters, digits and `_` and not starting with a digit)
   - package.metadata.eryx.imports[3]: `json` repeats imports[0]
@@ -389,6 +391,37 @@ fn what_is_said_about_module_names() {
     ] {
         assert_eq!(problem(name), format!("`{name}` {rule}{hint}"));
     }
+}
+
+#[test]
+fn on_restore_entries() {
+    let one = |entry: &str, note: &str| {
+        one(
+            json!({ "on-restore": [entry] }),
+            &format!("on-restore[0]: {note}"),
+        );
+    };
+    one(
+        "numpy.random",
+        "`numpy.random` names no callable; write \"module:callable\"",
+    );
+    one(
+        "os:",
+        "`` is not the name of a callable; write \"module:callable\"",
+    );
+    one(
+        "os:system('x')",
+        "`system('x')` is not the name of a callable; write \"module:callable\"",
+    );
+    one(":seed", "the module name is empty");
+    one_with(
+        json!({ "on-restore": ["a:b", "a:b"] }),
+        "repeats on-restore[0]",
+    );
+    one_with(
+        json!({ "on-restore": "a:b" }),
+        "write on-restore = [\"a:b\"]",
+    );
 }
 
 #[test]

@@ -166,6 +166,20 @@ def data():
 
 await _main()
 
+@attempt
+def generators():
+    # What is looked for before the snapshot (src/reseed.py): seeded by the system
+    # or not, used or not.
+    global kept
+    kept = [random.Random(), random.Random(), random.Random(5), random.Random("x")]
+    for _ in range(2000):
+        kept[0].random()
+    kept[0].gauss(0, 1), kept[0].getrandbits(100), random.random(), uuid.uuid1(), uuid.getnode()
+    kept[1].seed(b"x"), kept[1].getstate(), kept[1].setstate(kept[1].getstate()), random.seed()
+    attempt(tempfile.gettempdir), attempt(lambda: next(tempfile._get_candidate_names()))
+    class Sub(random.Random): pass
+    kept.append(Sub())
+
 # A section that stopped early would leave its functions out of the profile.
-_failed = [_result for _result in (numbers, text, containers, classes, flow, data) if _result]
+_failed = [_result for _result in (numbers, text, containers, classes, flow, data, generators) if _result]
 assert not _failed, "".join(_failed)

@@ -225,6 +225,7 @@ fn plain_snapshot(linked: &[u8], stdlib: &Path, imports: &[String]) -> Vec<u8> {
     let empty = tempfile::tempdir().unwrap();
     let script = Script {
         imports,
+        on_restore: &[],
         timeout: Duration::from_secs(60),
     };
     let taken = snapshot::take(
@@ -255,7 +256,7 @@ fn record_profiles() {
         let linked = link::link(&runtime::load(&files, true).unwrap()).unwrap();
         let start = run(&linked, &stdlib, &start_scripts(), true);
         // What a statement needs differs a little with what was imported.
-        let execute = [&[][..], &["json", "re"], &["asyncio", "logging", "typing"]]
+        let execute = [&[][..], &["json", "re"], &["asyncio", "logging", "random"]]
             .map(|imports| {
                 let imports: Vec<String> = imports.iter().map(|&s: &&str| s.to_owned()).collect();
                 let restored = plain_snapshot(&linked, &stdlib, &imports);

@@ -1,0 +1,115 @@
+# Runs last before the snapshot. Whatever the system's randomness seeded so far is
+# the same in every instance of the snapshot, so it is seeded again when an instance
+# executes its first code: the runtime compiles that code through
+# `builtins.compile`, where a one-shot object waits.
+#
+# `seeds` holds the seeds that the host gave out, as integers; `hooks` what
+# `on-restore` names, as (module, attribute) pairs; `blocks` how far to look.
+
+
+def prepare(seeds, hooks, blocks):
+    import builtins
+    import importlib
+    import sys
+
+    # The runtime traces what it executes, line by line.
+    sys.settrace(None)
+    forget(sys.modules)
+    calls = []
+    for index, (module, attribute) in enumerate(hooks):
+        call = importlib.import_module(module)
+        for part in attribute.split("."):
+            call = getattr(call, part)
+        if not callable(call):
+            raise TypeError(f"on-restore[{index}]: {module}:{attribute} is not callable")
+        calls.append(call)
+
+    generators = seeded(seeds, blocks) if seeds else []
+    if not (generators or calls):
+        return
+    seed = sys.modules["_random"].Random.seed if generators else None
+    compile = builtins.compile
+
+    class Compile:
+        # A property, so that what is called in the end is the builtin itself: a
+        # SyntaxError in the first code shows no frame of this file.
+        @property
+        def __call__(self):
+            builtins.compile = compile
+            try:
+                for generator in generators:
+                    seed(generator)
+                for call in calls:
+                    call()
+            except BaseException:
+                # No code runs with randomness that is not fresh.
+                builtins.compile = self
+                raise
+            return compile
+
+    builtins.compile = Compile()
+
+
+def forget(modules):
+    # What these modules make or find out again when it is next used.
+    tempfile = modules.get("tempfile")
+    if tempfile:
+        tempfile._name_sequence = None
+        if tempfile.tempdir in tempfile._candidate_tempdir_list():
+            tempfile.tempdir = None
+    uuid = modules.get("uuid")
+    for name, value in (
+        ("_node", None),
+        ("_last_timestamp", None),
+        ("_last_timestamp_v6", None),
+        ("_last_timestamp_v7", None),
+        ("_last_counter_v7", 0),
+    ):
+        if hasattr(uuid, name):
+            setattr(uuid, name, value)
+
+
+def seeded(seeds, blocks):
+    # The Mersenne Twisters that continue a seed of the system's. One that a program
+    # seeded itself matches none, and keeps its state.
+    import gc
+    import sys
+    from _random import Random
+
+    system = getattr(sys.modules.get("random"), "SystemRandom", ())
+    objects = gc.get_objects()
+    kinds = {
+        kind for kind in set(map(type, objects))
+        if issubclass(kind, Random) and not issubclass(kind, system)
+    }
+    # By the first two words of their present block: where in the block a generator
+    # is does not matter, and what was drawn before only costs blocks to look at.
+    waiting = {}
+    probe = Random()
+    for generator in [item for item in objects if type(item) in kinds]:
+        block = Random.getstate(generator)[:-1]
+        probe.setstate((*block, 0))
+        waiting.setdefault(probe.getrandbits(64), []).append(generator)
+    del objects
+
+    streams = []
+    found = []
+    for number in seeds:
+        stream = Random(number)
+        block = stream.getstate()[:-1]
+        probe.setstate((*block, 0))
+        found += waiting.pop(probe.getrandbits(64), ())
+        streams.append(stream)
+    for _ in range(blocks // len(streams)):
+        if not waiting:
+            break
+        for stream in streams:
+            found += waiting.pop(stream.getrandbits(624 * 32) & (1 << 64) - 1, ())
+    for generator in found:
+        # The half of a pair that gauss() keeps for its next call.
+        if getattr(generator, "gauss_next", None) is not None:
+            generator.gauss_next = None
+    return found
+
+
+prepare(seeds, hooks, blocks)
