@@ -105,13 +105,14 @@ pub(crate) fn take(
     })
 }
 
-/// Runs `scripts`, each of which may fail, and returns the snapshot.
+/// Runs `scripts`, and `failing` ones, which raise, and returns the snapshot.
 #[cfg(test)]
 pub(crate) fn record(
     instrumented: &Instrumented<'_>,
     component: &Component,
     surroundings: &Surroundings<'_>,
     scripts: &[String],
+    failing: &[&str],
     finalize: bool,
 ) -> Result<Vec<u8>, Failure> {
     block_on(async {
@@ -120,6 +121,9 @@ pub(crate) fn record(
             if let Err(message) = guest.execute(script, "script").await? {
                 panic!("{message}");
             }
+        }
+        for script in failing {
+            guest.execute(script, "script").await?.unwrap_err();
         }
         if finalize {
             // The hook is called behind the snapshot, which is too late to be recorded.

@@ -165,7 +165,8 @@ impl<'a> Code<'a> {
     ) -> T {
         let result = self.bench.with_surroundings(entropy, |surroundings| {
             match run(&self.start, surroundings) {
-                Err(Failure::Trap(_)) => {
+                Err(Failure::Trap(error)) => {
+                    eprintln!("with all bodies, after: {error:?}");
                     let compile = || self.bench.compile(&self.bytes, Bodies::All);
                     run(self.all.get_or_init(compile), surroundings)
                 }
