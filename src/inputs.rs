@@ -7,6 +7,7 @@
 use crate::cache::{Key, KeyBuilder};
 use crate::config::Config;
 use crate::error::{Error, Report};
+use crate::filesystem::BYTECODE_CACHE;
 use crate::graph::Graph;
 use crate::runtime::{self, LibraryFile, StdlibSource};
 use rayon::prelude::*;
@@ -248,7 +249,11 @@ pub(crate) fn states(paths: &[PathBuf], known: &[FileState]) -> Result<Vec<FileS
                 return Ok((*file).clone());
             }
             let now = nanoseconds(SystemTime::now());
-            let content = fs::read(path).map_err(|e| Error::io("read", path, e))?;
+            let content = if path.is_dir() {
+                Vec::new()
+            } else {
+                fs::read(path).map_err(|e| Error::io("read", path, e))?
+            };
             Ok(FileState {
                 settled: meta.newest() < now - RACY.as_nanos() as i128,
                 path: path.clone(),
@@ -259,20 +264,22 @@ pub(crate) fn states(paths: &[PathBuf], known: &[FileState]) -> Result<Vec<FileS
         .collect()
 }
 
-/// The files below `dir`, sorted, links followed; no bytecode caches, which
-/// differ between two installations of the same packages.
+/// The files below `dir`, and folders with nothing in them (to Python a package
+/// too), sorted, links followed; no bytecode caches, which differ between two
+/// installations of the same packages.
 fn tree(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut files = Vec::new();
     let walk = walkdir::WalkDir::new(dir)
         .follow_links(true)
         .sort_by_file_name()
         .into_iter()
-        .filter_entry(|entry| entry.file_name() != "__pycache__");
+        .filter_entry(|entry| entry.file_name() != BYTECODE_CACHE);
     for entry in walk {
         let entry = entry.map_err(|e| {
             Error::Io(Report::new(format!("cannot list `{}`", dir.display())).source(e))
         })?;
-        if entry.file_type().is_file() {
+        let empty = || fs::read_dir(entry.path()).is_ok_and(|mut inside| inside.next().is_none());
+        if entry.file_type().is_file() || entry.file_type().is_dir() && empty() {
             files.push(entry.into_path());
         }
     }
@@ -323,6 +330,11 @@ mod tests {
         assert_eq!(site_digest(one.path()), site_digest(two.path()));
         fs::create_dir(two.path().join("pkg/__pycache__")).unwrap();
         fs::write(two.path().join("pkg/__pycache__/a.pyc"), "x").unwrap();
+        assert_eq!(site_digest(one.path()), site_digest(two.path()));
+        // To Python this is a package, and in no listing of files.
+        fs::create_dir(two.path().join("namespace")).unwrap();
+        assert_ne!(site_digest(one.path()), site_digest(two.path()));
+        fs::remove_dir(two.path().join("namespace")).unwrap();
         assert_eq!(site_digest(one.path()), site_digest(two.path()));
         fs::rename(two.path().join("pkg/a.py"), two.path().join("pkg/b.py")).unwrap();
         assert_ne!(site_digest(one.path()), site_digest(two.path()));

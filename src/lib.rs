@@ -58,6 +58,7 @@ mod emit;
 mod engine;
 mod environment;
 mod error;
+mod filesystem;
 mod graph;
 mod host;
 mod hot;
@@ -269,6 +270,9 @@ impl Builder {
         };
         stamp.set_done(request, &[wasm, built.stdlib.join("os.py")], &artifacts);
         stamp.store(&stamp_file);
+        for folder in [self.source.out_dir(), &folder] {
+            cache::sweep(folder);
+        }
 
         emit::say(&format!("done in {:.2?}", started.elapsed()));
         directives.extend(built.warnings);

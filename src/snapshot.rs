@@ -5,7 +5,7 @@
 //! component without function bodies (`hot.rs`).
 
 use crate::diagnosis;
-use crate::engine::Compiler;
+use crate::engine::{self, Compiler};
 use crate::error::{Error, Report};
 use crate::host::{self, Host, Surroundings};
 use crate::reseed;
@@ -249,12 +249,7 @@ impl Guest {
         let mut report = Report::new(format!("cannot import `{module}` (imports[{index}])"))
             .traceback_text(&message)
             .output_text(host.take_output());
-        if host.memory_limit_reached() {
-            report = report.note(format!(
-                "it asked for more memory than memory-limit allows ({} MiB)",
-                surroundings.memory_limit >> 20
-            ));
-        }
+        report = host.explain(report);
         if let Some(hint) = diagnosis::hint(
             module,
             &message,
@@ -407,6 +402,8 @@ impl Guest {
             .get_typed_func::<(), (R,)>(&mut self.store, func)
             .expect(missing);
         self.store.set_epoch_deadline(u64::MAX / 2);
+        // The bound on what a call may hand over is meant for the guest's own.
+        self.store.set_hostcall_fuel(usize::MAX);
         let (value,) = func.call_async(&mut self.store, ()).await.expect(missing);
         read(&self.store, value)
     }
@@ -459,7 +456,8 @@ impl Stop {
         stage: fn(Report) -> Error,
         hint: &str,
     ) -> Failure {
-        let report = Report::new(summary).output_text(store.data().take_output());
+        let host = store.data();
+        let report = host.explain(Report::new(summary).output_text(host.take_output()));
         let report = if hint.is_empty() {
             report
         } else {
@@ -482,7 +480,29 @@ impl Stop {
                 }
                 match error.downcast_ref::<Trap>() {
                     Some(Trap::Interrupt) => timed_out(report),
-                    _ => Failure::Trap(stage(report.source(error))),
+                    Some(Trap::StackOverflow) => Failure::Final(stage(
+                        report
+                            .note(format!(
+                                "it used up the stack ({} MiB)",
+                                engine::WASM_STACK_BYTES >> 20
+                            ))
+                            .hint("is there a recursion without end at import time?"),
+                    )),
+                    Some(Trap::UnreachableCodeReached) => Failure::Trap(stage(
+                        report
+                            .note("C code in it gave up (`abort`, or a failed assertion)")
+                            .source(error),
+                    )),
+                    Some(Trap::MemoryOutOfBounds) => Failure::Trap(stage(
+                        report
+                            .note(
+                                "it left its memory, as C code does that calls itself without end",
+                            )
+                            .source(error),
+                    )),
+                    Some(_) => Failure::Trap(stage(report.source(error))),
+                    // The host refused something, and would do so again.
+                    None => Failure::Final(stage(report.source(error))),
                 }
             }
         }

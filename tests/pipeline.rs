@@ -1,49 +1,16 @@
 //! The pipeline without cargo around it: real libraries, real Python.
 
 use eryx_preinit_build::{Builder, EngineChoice, Error};
-use std::collections::HashMap;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::path::Path;
 use std::time::Duration;
 
-/// The eryx-runtime package of that version, from this workspace's lock file.
-fn runtime(version: &str) -> PathBuf {
-    static FOLDERS: OnceLock<HashMap<String, PathBuf>> = OnceLock::new();
-    let folders = FOLDERS.get_or_init(|| {
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
-        let metadata = |options: &[&str]| {
-            cargo_metadata::MetadataCommand::new()
-                .cargo_path(env!("CARGO"))
-                .manifest_path(&manifest)
-                .other_options(options.iter().map(|&s| s.to_owned()).collect::<Vec<_>>())
-                .exec()
-        };
-        // 0.14 is never compiled, so `cargo test` alone does not download it.
-        let metadata = metadata(&["--locked", "--offline"])
-            .or_else(|_| metadata(&["--locked"]))
-            .unwrap();
-        let packages = metadata.packages.iter();
-        packages
-            .filter(|package| package.name.as_str() == "eryx-runtime")
-            .map(|package| {
-                let folder = package.manifest_path.parent().unwrap();
-                (package.version.to_string(), folder.into())
-            })
-            .collect()
-    });
-    folders[version].clone()
-}
-
-/// Code is compiled once for all tests; snapshots are each test's own.
-fn cache() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache")
-}
+mod runtime;
 
 fn builder(out: &Path, imports: &[&str]) -> Builder {
-    let mut builder = Builder::new(out, runtime("0.5.0"));
+    let mut builder = Builder::new(out, runtime::folder("0.5.0"));
     builder.config.imports = imports.iter().map(|&s| s.to_owned()).collect();
-    builder.config.cache_dir = Some(cache());
+    builder.config.cache_dir = Some(runtime::cache());
     builder
 }
 
@@ -297,9 +264,9 @@ fn eight_builds_at_once_run_python_once() {
 #[test]
 fn the_newest_runtime_works_by_path() {
     let dir = tempfile::tempdir().unwrap();
-    let mut builder = Builder::new(dir.path(), runtime("0.14.0"));
+    let mut builder = Builder::new(dir.path(), runtime::folder("0.14.0"));
     builder.config.imports = vec!["json".to_owned(), "re".to_owned()];
-    builder.config.cache_dir = Some(cache());
+    builder.config.cache_dir = Some(runtime::cache());
     let artifacts = builder.build().unwrap();
     assert!(artifacts.python_wasm().bytes > 1_000_000);
 }
