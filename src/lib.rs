@@ -49,10 +49,13 @@
 //! [`Builder::new`] takes explicit paths and prints nothing.
 
 #![deny(missing_docs)]
+#![deny(unsafe_code)]
 #![forbid(unsafe_op_in_unsafe_fn)]
 
 mod cache;
 mod config;
+#[cfg(test)]
+mod conformance;
 mod diagnosis;
 mod emit;
 mod engine;

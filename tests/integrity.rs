@@ -100,7 +100,7 @@ fn a_build_killed_at_any_moment_leaves_nothing_wrong() {
     elsewhere.out = dir.path().join("reference");
     let started = Instant::now();
     let (expected, _) = elsewhere.run().built();
-    let takes = started.elapsed();
+    let mut takes = started.elapsed();
     assert_ne!(old, expected);
     let new_bytes = fs::read(elsewhere.out.join("python.wasm")).unwrap();
 
@@ -114,11 +114,19 @@ fn a_build_killed_at_any_moment_leaves_nothing_wrong() {
         } else {
             let _ = fs::remove_dir_all(build.cache.join("snapshot"));
         }
+        // As it was before, or there would be nothing to do.
+        fs::write(&output, &old_bytes).unwrap();
+        let _ = fs::remove_file(build.out.join("eryx-preinit/stamp.json"));
         let mut child = build.start();
         let moment = moments.below(takes.as_micros() as u64 * 11 / 10);
         std::thread::sleep(Duration::from_micros(moment));
         // SIGKILL on Unix: no handler, no destructor runs.
-        killed += u64::from(child.try_wait().unwrap().is_none());
+        if child.try_wait().unwrap().is_none() {
+            killed += 1;
+        } else {
+            // This machine was busier before.
+            takes = takes * 3 / 4;
+        }
         child.kill().unwrap();
         child.wait().unwrap();
         let seen = fs::read(&output).unwrap();
@@ -296,6 +304,6 @@ fn read_only_folders_are_clear_errors_and_spare_the_old_output() {
     // A cache that cannot be created.
     build.cache = dir.path().join("out/python.wasm/cache");
     let report = build.run().failed();
-    assert!(report.contains("stage cache: cannot create"), "{report}");
-    assert!(report.contains("choose another `cache-dir`"), "{report}");
+    assert!(report.contains("cannot be created"), "{report}");
+    assert!(report.contains("is a file, not a folder"), "{report}");
 }
