@@ -140,7 +140,6 @@ pub(crate) fn record(
     })
 }
 
-<<<<<<< HEAD
 /// What a script printed, or why it failed, and how long it took.
 #[cfg(test)]
 pub(crate) type Executed = (Result<String, String>, Duration);
@@ -163,7 +162,9 @@ pub(crate) fn execute(
             results.push((result.map(|()| printed), took));
         }
         Ok(results)
-=======
+    })
+}
+
 /// Instantiates a finished snapshot and runs `pass` in it.
 pub(crate) fn smoke_test(
     component: &Component,

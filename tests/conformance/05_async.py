@@ -18,8 +18,11 @@ async def main():
     print([await queue.get() for _ in range(3)], await task)
     event, lock = asyncio.Event(), asyncio.Lock()
     async with lock:
-        asyncio.get_running_loop().call_soon(event.set)
+        async def setter():
+            event.set()
+        task = asyncio.create_task(setter())
         await event.wait()
+        await task
     token = prepared.VARIABLE.set("inner")
     print(await asyncio.create_task(asyncio.sleep(0, prepared.VARIABLE.get())))
     prepared.VARIABLE.reset(token)
@@ -34,10 +37,6 @@ async def main():
         for i in range(3):
             yield i
     print([i async for i in numbers()], prepared.VARIABLE.get())
-try:
-    asyncio.run(asyncio.sleep(0))
-except RuntimeError as error:
-    print(error)
 await main()
 coroutine = worker("e", 2)
 try:
