@@ -275,6 +275,11 @@ fn tree(dir: &Path) -> Result<Vec<PathBuf>, Error> {
         .into_iter()
         .filter_entry(|entry| entry.file_name() != BYTECODE_CACHE);
     for entry in walk {
+        // A link that leads nowhere, or round in a circle, adds nothing.
+        let linked = |e: &walkdir::Error| e.depth() > 0 && e.path().is_some_and(Path::is_symlink);
+        if entry.as_ref().is_err_and(linked) {
+            continue;
+        }
         let entry = entry.map_err(|e| {
             Error::Io(Report::new(format!("cannot list `{}`", dir.display())).source(e))
         })?;

@@ -146,6 +146,7 @@ fn a_package_sees_its_mounts_and_nothing_else() {
         fs::write(&secret, "secret").unwrap();
         symlink(&secret, site_packages.join("absolute")).unwrap();
         symlink("../secret.txt", site_packages.join("outside")).unwrap();
+        symlink("nowhere", site_packages.join("dangling")).unwrap();
         symlink("package", site_packages.join("inside")).unwrap();
         let odd = std::ffi::OsStr::from_bytes(b"not-unicode-\xff");
         fs::write(site_packages.join(odd), "").unwrap();
