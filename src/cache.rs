@@ -7,6 +7,8 @@
 //!   code/<key>        compiled instrumented component
 //!   snapshot/<key>    finished component
 //!   verified/<key>    nothing: a snapshot of this code was loaded and ran
+//!   native/<key>      native code of a finished component
+//!   reuse/<key>       which of those has the code of other snapshots, too
 //!   locks/<key>       held while an entry's pipeline runs
 //! ```
 //!
@@ -103,10 +105,21 @@ pub(crate) enum Stage {
     Snapshot,
     /// An empty entry: a snapshot of this code was loaded and ran.
     Verified,
+    /// Native code of a snapshot.
+    Native,
+    /// Which native code other snapshots of the same code can be made from.
+    Reuse,
 }
 
 impl Stage {
-    const ALL: [Self; 4] = [Self::Link, Self::Code, Self::Snapshot, Self::Verified];
+    const ALL: [Self; 6] = [
+        Self::Link,
+        Self::Code,
+        Self::Snapshot,
+        Self::Verified,
+        Self::Native,
+        Self::Reuse,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -114,6 +127,8 @@ impl Stage {
             Self::Code => "code",
             Self::Snapshot => "snapshot",
             Self::Verified => "verified",
+            Self::Native => "native",
+            Self::Reuse => "reuse",
         }
     }
 }

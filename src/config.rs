@@ -9,6 +9,7 @@
 
 mod fields;
 mod paths;
+mod precompile;
 mod problems;
 mod rules;
 mod suggest;
@@ -17,6 +18,7 @@ mod tests;
 mod text;
 mod units;
 
+pub use precompile::{CpuLevel, OptLevel, Precompile};
 pub(crate) use suggest::nearest;
 
 use crate::Error;
@@ -54,6 +56,7 @@ const KEYS: &[&str] = &[
     "cache-size",
     "warn-unoptimized",
     "summary",
+    "precompile",
 ];
 const EXTENSION_KEYS: &[&str] = &["path", "module"];
 
@@ -129,6 +132,9 @@ pub struct Config {
     /// `summary`: print one `cargo::warning` line that says what was built and
     /// how long it took. Default: `false`.
     pub summary: bool,
+    /// `precompile`: write native code too, so that the program has nothing to
+    /// compile: `true`, or a table. Default: `None`, no native code.
+    pub precompile: Option<Precompile>,
 }
 
 /// A native extension module, an entry of [`Config::extensions`].
@@ -198,6 +204,7 @@ impl Default for Config {
             cache_size: GIB,
             warn_unoptimized: true,
             summary: false,
+            precompile: None,
         }
     }
 }
@@ -247,6 +254,7 @@ impl Config {
             cache_size: fields.size("cache-size", default.cache_size, check_cache_size),
             warn_unoptimized: fields.boolean("warn-unoptimized", default.warn_unoptimized),
             summary: fields.boolean("summary", default.summary),
+            precompile: precompile::read(&mut fields),
         };
         problems.finish()?;
         Ok(config)
@@ -299,6 +307,9 @@ impl Config {
             check_path(&mut problems, "cache-dir", &path.to_string_lossy());
         }
         check_cache_size(&mut problems, self.cache_size);
+        if let Some(target) = self.precompile.as_ref().and_then(|p| p.target.as_deref()) {
+            precompile::check_target(&mut problems, target);
+        }
         problems.finish()
     }
 

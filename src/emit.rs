@@ -5,8 +5,8 @@
 use crate::cache::{self, Key};
 use crate::config::Config;
 use crate::error::{Error, Report};
-use crate::sections;
 use crate::{Artifact, Artifacts};
+use crate::{loader, sections};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -114,20 +114,29 @@ pub(crate) fn publish(
     })
 }
 
-/// An empty component in place of Python, so that `include_bytes!` compiles.
+/// An empty component in place of Python, and where there should be native code
+/// nothing in its place, so that `include_bytes!` and `include!` compile.
 ///
 /// # Errors
 /// [`Error::Io`].
-pub(crate) fn placeholder(out_dir: &Path, name: &str, reason: &str) -> Result<Artifacts, Error> {
+pub(crate) fn placeholder(
+    out_dir: &Path,
+    config: &Config,
+    reason: &str,
+) -> Result<Artifacts, Error> {
     say(&format!("placeholder only: {reason}"));
-    let empty = sections::Kind::Component.header();
+    let wasm = out_dir.join(&config.output);
+    let mut contents = vec![(wasm.clone(), sections::Kind::Component.header().to_vec())];
+    if config.precompile.is_some() {
+        let text = loader::placeholder(reason).into_bytes();
+        contents.push((wasm.with_extension("cwasm"), Vec::new()));
+        contents.push((wasm.with_extension("rs"), text));
+    }
+    let files = contents
+        .iter()
+        .map(|(path, content)| publish(path, content, Key::of(content), false));
     Ok(Artifacts {
-        files: vec![publish(
-            &out_dir.join(name),
-            &empty,
-            Key::of(&empty),
-            false,
-        )?],
+        files: files.collect::<Result<_, _>>()?,
         stdlib: None,
         site_packages: None,
         placeholder: Some(reason.to_owned()),
@@ -142,9 +151,15 @@ pub(crate) fn variables(artifacts: &Artifacts) -> Result<Vec<Directive>, Error> 
     let wasm = artifacts.python_wasm();
     // Empty where there is none: `env!` fails on a missing one.
     let folder = |folder: &Option<PathBuf>| folder.as_deref().map_or(Ok(String::new()), text);
+    let native = match artifacts.python_cwasm() {
+        Some(code) => (text(&code.path)?, code.sha256.clone()),
+        None => Default::default(),
+    };
     Ok(vec![
         Directive::Env("ERYX_PYTHON_WASM", text(&wasm.path)?),
         Directive::Env("ERYX_PYTHON_WASM_SHA256", wasm.sha256.clone()),
+        Directive::Env("ERYX_PYTHON_CWASM", native.0),
+        Directive::Env("ERYX_PYTHON_CWASM_SHA256", native.1),
         Directive::Env("ERYX_PYTHON_STDLIB", folder(&artifacts.stdlib)?),
         Directive::Env("ERYX_SITE_PACKAGES", folder(&artifacts.site_packages)?),
     ])

@@ -27,6 +27,8 @@ pub(crate) struct Environment {
     pub(crate) cargo: PathBuf,
     /// The triple the consumer is compiled for.
     pub(crate) target: Option<String>,
+    /// Whether the profile is one for development, without optimisation.
+    pub(crate) debug: bool,
     pub(crate) cache_dir: Option<PathBuf>,
     /// Seconds since 1970 for the guest's clock.
     pub(crate) epoch_seconds: Option<u64>,
@@ -90,6 +92,7 @@ impl Environment {
             out_dir: required("OUT_DIR")?,
             cargo: path("CARGO").unwrap_or_else(|| "cargo".into()),
             target: get("TARGET").and_then(|target| target.into_string().ok()),
+            debug: get("PROFILE").is_some_and(|profile| profile == "debug"),
             cache_dir: path(CACHE_DIR),
             epoch_seconds,
             placeholder,

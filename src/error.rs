@@ -36,6 +36,8 @@ pub enum Error {
     Import(Report),
     /// The snapshot could not be written back into a valid component.
     Transform(Report),
+    /// The snapshot could not be compiled to native code.
+    Precompile(Report),
     /// The cache directory could not be used.
     Cache(Report),
     /// Reading or writing a file failed.
@@ -56,6 +58,7 @@ impl Error {
             | Self::PythonInit(report)
             | Self::Import(report)
             | Self::Transform(report)
+            | Self::Precompile(report)
             | Self::Cache(report)
             | Self::Io(report) => report,
         }
@@ -74,6 +77,7 @@ impl Error {
             Self::PythonInit(_) => "python-init",
             Self::Import(_) => "import",
             Self::Transform(_) => "transform",
+            Self::Precompile(_) => "precompile",
             Self::Cache(_) => "cache",
             Self::Io(_) => "io",
         }

@@ -35,13 +35,22 @@
 //! | `env!("ERYX_PYTHON_STDLIB")` | path of the standard library to mount at /python-stdlib |
 //! | `env!("ERYX_SITE_PACKAGES")` | path of the packages to mount at /site-packages, or empty |
 //!
+//! With `precompile` also:
+//!
+//! | at compile time | holds |
+//! |---|---|
+//! | `include!(concat!(env!("OUT_DIR"), "/python.rs"))` | module `python`: native code, `config()`, `load()` |
+//! | `concat!(env!("OUT_DIR"), "/python.cwasm")` | the native code |
+//! | `env!("ERYX_PYTHON_CWASM")` | its path, or empty |
+//! | `env!("ERYX_PYTHON_CWASM_SHA256")` | its SHA-256, or empty |
+//!
 //! # The pipeline
 //!
 //! Data flows one way, a stage a file:
 //!
 //! ```text
-//! environment, config, graph ─► inputs ─► link ─► hot + snapshot ─► rewrite ─► emit
-//!                                          └── cache: linked, compiled, snapshot ──┘
+//! environment, config, graph ─► inputs ─► link ─► hot + snapshot ─► rewrite ─► precompile ─► emit
+//!                                          └─── cache: linked, compiled, snapshot, native ───┘
 //! ```
 //!
 //! # Outside a build script
@@ -67,30 +76,38 @@ mod host;
 mod hot;
 mod inputs;
 mod link;
+mod loader;
+mod precompile;
 mod random;
 mod reseed;
 mod rewrite;
 mod runtime;
 mod sections;
 mod snapshot;
+mod splice;
 mod stages;
 mod stamp;
+mod target;
 #[cfg(test)]
 mod testing;
 
-pub use config::{Config, EngineChoice, Extension};
+pub use config::{Config, CpuLevel, EngineChoice, Extension, OptLevel, Precompile};
 pub use error::{Error, Report};
 
 use cache::{Cache, Key, KeyBuilder};
 use emit::Directive;
 use environment::Environment;
 use graph::{Consumer, Graph};
-use inputs::Inputs;
+use inputs::{Inputs, Meta};
+use loader::Loader;
+use precompile::{Custom, Precompiler};
 use serde::{Deserialize, Serialize};
-use stages::Stages;
+use stages::{Built, Makers, NativePlan, Stages};
 use stamp::Stamp;
+use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+use target::Target;
 
 /// Builds what `[package.metadata.eryx]` asks for and tells cargo about it.
 ///
@@ -139,6 +156,13 @@ impl Artifacts {
     pub fn python_wasm(&self) -> &Artifact {
         &self.files[0]
     }
+
+    /// Its native code, where it was asked for.
+    pub fn python_cwasm(&self) -> Option<&Artifact> {
+        self.files
+            .iter()
+            .find(|file| file.path.extension().is_some_and(|name| name == "cwasm"))
+    }
 }
 
 /// A build configured in Rust instead of, or on top of, the metadata block.
@@ -156,6 +180,7 @@ impl Artifacts {
 pub struct Builder {
     /// What to build. [`Builder::build`] checks it.
     pub config: Config,
+    custom: Option<Custom>,
     source: Source,
 }
 
@@ -188,6 +213,7 @@ impl Builder {
         }
         Ok(Self {
             config: Config::from_metadata(consumer.block.as_ref(), &environment.manifest)?,
+            custom: None,
             source: Source::Cargo {
                 environment,
                 manifest,
@@ -205,10 +231,43 @@ impl Builder {
                 runtime: Some(runtime.into()),
                 ..Config::default()
             },
+            custom: None,
             source: Source::Paths {
                 out_dir: out_dir.into(),
             },
         }
+    }
+
+    /// Has `compile` make the native code, for programs that load it with another
+    /// Wasmtime than this crate's: it gets the component and the target triple, and
+    /// returns the code. Turns [`Config::precompile`] on, of which only `target`
+    /// counts then.
+    ///
+    /// `compile` is called only when needed. Its result is kept in the cache by the
+    /// component, the target, and the executable and line that call this: a build
+    /// script holds `compile` and every crate it uses, in the versions and with the
+    /// features that cargo resolved. What else `compile` depends on (variables it
+    /// captures, files it reads) is not known to the cache.
+    ///
+    /// ```ignore
+    /// // build.rs, with eryx in [build-dependencies] too
+    /// let mut builder = eryx_preinit_build::Builder::from_env()?;
+    /// builder.precompile_with(|wasm, target| {
+    ///     eryx::PythonExecutor::precompile_with_target(wasm, Some(target))
+    /// });
+    /// builder.build()?;
+    /// ```
+    #[track_caller]
+    pub fn precompile_with<E>(
+        &mut self,
+        compile: impl Fn(&[u8], &str) -> Result<Vec<u8>, E> + Send + Sync + 'static,
+    ) -> &mut Self
+    where
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.config.precompile.get_or_insert_default();
+        self.custom = Some(Custom::new(compile, Location::caller()));
+        self
     }
 
     /// Runs the pipeline, or finds that there is nothing to do.
@@ -221,10 +280,11 @@ impl Builder {
         let mut directives = self.source.directives();
         config.check()?;
         if let Some(reason) = self.source.placeholder() {
-            let artifacts = emit::placeholder(self.source.out_dir(), &config.output, reason)?;
+            let artifacts = emit::placeholder(self.source.out_dir(), config, reason)?;
             return self.finish(artifacts, directives);
         }
         config.check_paths(self.source.manifest())?;
+        let native = self.native()?;
         if !config.extensions.is_empty() {
             return Err(Error::Config(
                 Report::new("`extensions` is not empty, but this version links none yet")
@@ -248,7 +308,7 @@ impl Builder {
 
         let files = inputs.files()?;
         let epoch_seconds = self.source.epoch_seconds();
-        let request = request(config, &inputs, epoch_seconds);
+        let request = request(config, &inputs, epoch_seconds, native.as_ref());
         if let Some(artifacts) = stamp.unchanged(request, &files) {
             emit::say(&format!("nothing changed ({:.1?})", started.elapsed()));
             stamp.store(&stamp_file);
@@ -258,20 +318,26 @@ impl Builder {
         stamp.files = inputs::states(&files, &stamp.files)?;
         let digests = inputs.digests(&stamp.files)?;
         let cache = Cache::open(self.source.cache_dir(config).as_deref().unwrap_or(&folder))?;
-        let built = Stages::new(config, &inputs, digests, cache, &folder, epoch_seconds).run()?;
-        let wasm = self.source.out_dir().join(&config.output);
+        let plan = native.as_ref().map(Native::plan);
+        let built = Stages::new(
+            config,
+            &inputs,
+            digests,
+            cache,
+            &folder,
+            epoch_seconds,
+            plan,
+        )
+        .run()?;
         let artifacts = Artifacts {
-            files: vec![emit::publish(
-                &wasm,
-                &built.wasm,
-                built.digest,
-                built.cached,
-            )?],
+            files: self.publish(&built, native.as_ref())?,
             stdlib: Some(built.stdlib.clone()),
             site_packages: config.site_packages.clone(),
             placeholder: None,
         };
-        stamp.set_done(request, &[wasm, built.stdlib.join("os.py")], &artifacts);
+        let mut outputs: Vec<PathBuf> = artifacts.files.iter().map(|f| f.path.clone()).collect();
+        outputs.push(built.stdlib.join("os.py"));
+        stamp.set_done(request, &outputs, &artifacts);
         stamp.store(&stamp_file);
         for folder in [self.source.out_dir(), &folder] {
             cache::sweep(folder);
@@ -281,6 +347,59 @@ impl Builder {
         directives.extend(built.warnings);
         directives.extend(emit::advice(config, &artifacts, started.elapsed()));
         self.finish(artifacts, directives)
+    }
+
+    /// Who makes native code and for what, if any is to be made.
+    fn native(&self) -> Result<Option<Native<'_>>, Error> {
+        let Some(precompile) = &self.config.precompile else {
+            return Ok(None);
+        };
+        let target = Target::resolve(precompile, self.source.target())?;
+        let makers = match &self.custom {
+            None => Makers::Ours(Precompiler::all(precompile, &target, self.source.debug())?),
+            Some(custom) => {
+                let executable = std::env::current_exe()
+                    .map_err(|e| Error::io("find", Path::new("the running executable"), e))?;
+                Makers::Custom(custom, executable)
+            }
+        };
+        Ok(Some(Native {
+            precompile,
+            target,
+            makers,
+        }))
+    }
+
+    /// Writes the results to OUT_DIR.
+    fn publish(&self, built: &Built, native: Option<&Native<'_>>) -> Result<Vec<Artifact>, Error> {
+        let wasm = self.source.out_dir().join(&self.config.output);
+        let mut files = vec![emit::publish(
+            &wasm,
+            &built.wasm,
+            built.digest,
+            built.cached,
+        )?];
+        let (Some(made), Some(native)) = (&built.native, native) else {
+            return Ok(files);
+        };
+        let path = wasm.with_extension("cwasm");
+        files.push(emit::publish(&path, &made.code, made.digest, made.cached)?);
+        if let Some(compiler) = made.compiler {
+            let text = Loader {
+                file_name: &path.file_name().unwrap_or_default().to_string_lossy(),
+                code: &made.code,
+                digest: made.digest,
+                compiler,
+                target: &native.target,
+                precompile: native.precompile,
+                imports: &self.config.imports,
+            }
+            .render();
+            let digest = Key::of(text.as_bytes());
+            let path = wasm.with_extension("rs");
+            files.push(emit::publish(&path, text.as_bytes(), digest, made.cached)?);
+        }
+        Ok(files)
     }
 
     fn finish(
@@ -304,13 +423,56 @@ fn stamp_file(out_dir: &Path) -> PathBuf {
     out_dir.join(FOLDER).join("stamp.json")
 }
 
+/// What makes native code, resolved.
+struct Native<'a> {
+    precompile: &'a Precompile,
+    target: Target,
+    makers: Makers<'a>,
+}
+
+impl Native<'_> {
+    fn plan(&self) -> NativePlan<'_> {
+        NativePlan {
+            target: &self.target,
+            makers: &self.makers,
+            reuse: !self.precompile.address_map,
+        }
+    }
+
+    /// Everything that decides the code, short of reading files.
+    fn request(&self, request: &mut KeyBuilder) {
+        request.part("target", self.target.triple.as_bytes());
+        match &self.makers {
+            Makers::Ours(makers) => {
+                for maker in makers {
+                    request.part("compiler", &maker.fingerprint().0);
+                }
+            }
+            Makers::Custom(custom, executable) => {
+                let meta = Meta::of(executable).ok();
+                let text = format!("{custom:?} {executable:?} {meta:?}");
+                request.part("executable", text.as_bytes());
+            }
+        }
+    }
+}
+
 /// Everything asked for but the contents of files.
-fn request(config: &Config, inputs: &Inputs, epoch_seconds: u64) -> Key {
-    KeyBuilder::new("request")
+fn request(
+    config: &Config,
+    inputs: &Inputs,
+    epoch_seconds: u64,
+    native: Option<&Native<'_>>,
+) -> Key {
+    let mut request = KeyBuilder::new("request");
+    request
         .part("config", format!("{config:?}").as_bytes())
         .part("inputs", format!("{inputs:?}").as_bytes())
-        .part("epoch", &epoch_seconds.to_le_bytes())
-        .finish()
+        .part("epoch", &epoch_seconds.to_le_bytes());
+    if let Some(native) = native {
+        native.request(&mut request);
+    }
+    request.finish()
 }
 
 /// The consumer, asked of cargo only when its manifest changed, and the
@@ -339,6 +501,22 @@ impl Source {
         match self {
             Self::Cargo { environment, .. } => Some(&environment.manifest),
             Self::Paths { .. } => None,
+        }
+    }
+
+    /// The triple the program is compiled for.
+    fn target(&self) -> Option<&str> {
+        match self {
+            Self::Cargo { environment, .. } => environment.target.as_deref(),
+            Self::Paths { .. } => None,
+        }
+    }
+
+    /// Whether a fast build counts for more than fast code.
+    fn debug(&self) -> bool {
+        match self {
+            Self::Cargo { environment, .. } => environment.debug,
+            Self::Paths { .. } => false,
         }
     }
 

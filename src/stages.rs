@@ -6,6 +6,7 @@
 //! | link | library bytes, `strip`, wit-component |
 //! | code | link, compiler and its settings, Wasmtime, profile, which bodies |
 //! | snapshot | link, standard library, site-packages, imports, clock, limits, engine |
+//! | native | snapshot, target, compiler and its settings, Wasmtime |
 //!
 //! Work that does not depend on each other overlaps: the standard library is
 //! unpacked while the libraries are linked, and while the guest runs, which has
@@ -19,8 +20,11 @@ use crate::error::{Error, Report};
 use crate::host::Surroundings;
 use crate::hot::{self, Bodies};
 use crate::inputs::{Digests, Inputs};
+use crate::precompile::{self, Custom, Precompiler};
 use crate::runtime::{self, StdlibSource};
 use crate::snapshot::{self, Failure, Instrumented, Script};
+use crate::splice;
+use crate::target::Target;
 use crate::{link, rewrite};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -41,7 +45,34 @@ pub(crate) struct Built {
     pub(crate) cached: bool,
     /// The folder to mount at /python-stdlib.
     pub(crate) stdlib: PathBuf,
+    pub(crate) native: Option<Native>,
     pub(crate) warnings: Vec<Directive>,
+}
+
+/// Native code of a snapshot.
+pub(crate) struct Native {
+    pub(crate) code: Vec<u8>,
+    /// SHA-256 of `code`.
+    pub(crate) digest: Key,
+    pub(crate) cached: bool,
+    /// What made it; `None` is the consumer's own function.
+    pub(crate) compiler: Option<Compiler>,
+}
+
+/// Who makes native code, and for which machine.
+pub(crate) struct NativePlan<'a> {
+    pub(crate) target: &'a Target,
+    pub(crate) makers: &'a Makers<'a>,
+    /// Whether earlier native code may be used: an address map names positions in
+    /// the component that move.
+    pub(crate) reuse: bool,
+}
+
+pub(crate) enum Makers<'a> {
+    /// In the order to try them.
+    Ours(Vec<Precompiler>),
+    /// The consumer's function, in this executable.
+    Custom(&'a Custom, PathBuf),
 }
 
 /// One run of the pipeline.
@@ -53,6 +84,7 @@ pub(crate) struct Stages<'a> {
     /// This crate's own folder in OUT_DIR.
     pub(crate) folder: &'a Path,
     pub(crate) epoch_seconds: u64,
+    pub(crate) native: Option<NativePlan<'a>>,
     warnings: Mutex<Vec<Directive>>,
 }
 
@@ -71,6 +103,7 @@ impl<'a> Stages<'a> {
         cache: Cache,
         folder: &'a Path,
         epoch_seconds: u64,
+        native: Option<NativePlan<'a>>,
     ) -> Self {
         Self {
             config,
@@ -79,6 +112,7 @@ impl<'a> Stages<'a> {
             cache,
             folder,
             epoch_seconds,
+            native,
             warnings: Mutex::default(),
         }
     }
@@ -99,7 +133,15 @@ impl<'a> Stages<'a> {
                 (wasm, digest, false, stdlib)
             }
         };
-        let used = [(Stage::Link, keys.link), (Stage::Snapshot, keys.snapshot)];
+        let mut used = vec![(Stage::Link, keys.link), (Stage::Snapshot, keys.snapshot)];
+        let native = match &self.native {
+            Some(plan) => {
+                let (native, key) = self.native(plan, &keys, &wasm, digest)?;
+                used.push((Stage::Native, key));
+                Some(native)
+            }
+            None => None,
+        };
         self.cache.evict(self.config.cache_size, &used);
         let warnings = self.warnings.lock().map(|mut w| std::mem::take(&mut *w));
         Ok(Built {
@@ -107,8 +149,159 @@ impl<'a> Stages<'a> {
             digest,
             cached,
             stdlib,
+            native,
             warnings: warnings.unwrap_or_default(),
         })
+    }
+
+    /// Native code of the snapshot `wasm`, and its key.
+    fn native(
+        &self,
+        plan: &NativePlan<'_>,
+        keys: &Keys,
+        wasm: &[u8],
+        digest: Key,
+    ) -> Result<(Native, Key), Error> {
+        let makers = match plan.makers {
+            Makers::Ours(makers) => makers,
+            Makers::Custom(custom, executable) => {
+                return self.native_by(plan.target, custom, executable, wasm, digest);
+            }
+        };
+        for maker in makers {
+            let key = maker.key(digest);
+            if let Some((code, digest)) = self.get(Stage::Native, key) {
+                emit::say(&format!(
+                    "precompile ({}): from the cache",
+                    maker.compiler.name()
+                ));
+                let native = Native {
+                    code,
+                    digest,
+                    cached: true,
+                    compiler: Some(maker.compiler),
+                };
+                return Ok((native, key));
+            }
+        }
+        let mut last = None;
+        for maker in makers {
+            match self.precompiled(maker, plan, keys, wasm, digest) {
+                Ok(code) => {
+                    precompile::check(&code, plan.target)?;
+                    let key = maker.key(digest);
+                    let native = self.put_native(key, code, Some(maker.compiler));
+                    return Ok((native, key));
+                }
+                Err(error) => {
+                    emit::say(&format!("{error}; trying another compiler"));
+                    last = Some(error);
+                }
+            }
+        }
+        Err(last.unwrap_or_else(|| Error::Precompile(Report::new("no compiler to try"))))
+    }
+
+    /// New native code of `wasm`: with the functions of earlier code where there is
+    /// some, or else all of it.
+    fn precompiled(
+        &self,
+        maker: &Precompiler,
+        plan: &NativePlan<'_>,
+        keys: &Keys,
+        wasm: &[u8],
+        digest: Key,
+    ) -> Result<Vec<u8>, Error> {
+        let shape = if plan.reuse {
+            splice::shape(wasm).map_err(not_understood)?
+        } else {
+            None
+        };
+        let reuse = shape.map(|shape| {
+            KeyBuilder::new("reuse")
+                .part("link", &keys.link.0)
+                .part("shape", &shape.digest.0)
+                .part("engine", &maker.fingerprint().0)
+                .finish()
+        });
+        if let Some(key) = &reuse
+            && let Some(code) = self.spliced(maker, *key, wasm)
+        {
+            return Ok(code);
+        }
+        let stage = format!(
+            "precompile ({}, {})",
+            maker.compiler.name(),
+            plan.target.triple
+        );
+        let code = emit::timed(&stage, || maker.compile(wasm))?;
+        if let Some(key) = reuse {
+            let names = format!("{} {}", maker.key(digest), keys.snapshot);
+            let names = names.as_bytes();
+            self.put(Stage::Reuse, key, names, Key::of(names));
+        }
+        Ok(code)
+    }
+
+    /// Native code with the functions of the artifact that the entry `reuse` names.
+    fn spliced(&self, maker: &Precompiler, reuse: Key, wasm: &[u8]) -> Option<Vec<u8>> {
+        let (names, _) = self.get(Stage::Reuse, reuse)?;
+        let (native, snapshot) = std::str::from_utf8(&names).ok()?.split_once(' ')?;
+        let (artifact, _) = self.get(Stage::Native, Key::parse(native)?)?;
+        let (earlier, _) = self.get(Stage::Snapshot, Key::parse(snapshot)?)?;
+        let stage = format!("precompile ({}, functions reused)", maker.compiler.name());
+        let base = splice::Base {
+            wasm: &earlier,
+            artifact: &artifact,
+        };
+        let spliced = emit::timed(&stage, || {
+            splice::splice(base, wasm, &|module| maker.compile_module(module))
+        });
+        match spliced {
+            Ok(code) => Some(code),
+            Err(error) => {
+                emit::say(&format!("cannot reuse native code: {error:#}"));
+                None
+            }
+        }
+    }
+
+    fn native_by(
+        &self,
+        target: &Target,
+        custom: &Custom,
+        executable: &Path,
+        wasm: &[u8],
+        digest: Key,
+    ) -> Result<(Native, Key), Error> {
+        let program = std::fs::read(executable).map_err(|e| Error::io("read", executable, e))?;
+        let key = custom.key(digest, target, Key::of(&program));
+        let _lock = self.cache.lock(key);
+        if let Some((code, digest)) = self.get(Stage::Native, key) {
+            emit::say("precompile (precompile_with): from the cache");
+            let native = Native {
+                code,
+                digest,
+                cached: true,
+                compiler: None,
+            };
+            return Ok((native, key));
+        }
+        let stage = format!("precompile (precompile_with, {})", target.triple);
+        let code = emit::timed(&stage, || custom.compile(wasm, target))?;
+        precompile::check(&code, target)?;
+        Ok((self.put_native(key, code, None), key))
+    }
+
+    fn put_native(&self, key: Key, code: Vec<u8>, compiler: Option<Compiler>) -> Native {
+        let digest = Key::of(&code);
+        self.put(Stage::Native, key, &code, digest);
+        Native {
+            code,
+            digest,
+            cached: false,
+            compiler,
+        }
     }
 
     fn build(

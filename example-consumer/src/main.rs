@@ -1,11 +1,12 @@
 //! The smallest honest host: runs Python code in the interpreter that the build
-//! script pre-initialised, on plain Wasmtime.
+//! script started and compiled, on plain Wasmtime.
 //!
 //! ```text
 //! example-consumer 'print(1 + 1)'        code as the argument
 //! example-consumer script.py             … from a file
 //! example-consumer -                     … from stdin
 //! example-consumer --time 'print(1)'     and what start-up and execution took
+//! example-consumer --bench               how many instances one core sustains
 //! ```
 //!
 //! The code sees the standard library, read-only, and nothing else: no other
@@ -13,16 +14,16 @@
 
 use anyhow::{Context, Result, bail};
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
-use std::time::Instant;
-use wasmtime::component::{Component, Linker, ResourceTable, Val};
-use wasmtime::{Config, Engine, Store, Strategy};
+use std::time::{Duration, Instant};
+use wasmtime::component::{InstancePre, Linker, ResourceTable, Val};
+use wasmtime::{Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
-/// Python, started, with `json` and `re` imported.
-static PYTHON: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/python.wasm"));
+// The module `python`: native code of Python, started, with `json` and `re`
+// imported, and the settings it was compiled with.
+include!(concat!(env!("OUT_DIR"), "/python.rs"));
 
-const USAGE: &str = "usage: example-consumer [--time] CODE | FILE.py | -";
+const USAGE: &str = "usage: example-consumer [--time] CODE | FILE.py | -, or --bench";
 
 fn main() -> Result<()> {
     let mut args: Vec<String> = std::env::args().skip(1).collect();
@@ -33,7 +34,11 @@ fn main() -> Result<()> {
     let [what] = args.as_slice() else {
         bail!("{USAGE}");
     };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()?;
     let code = match what.as_str() {
+        "--bench" => return runtime.block_on(bench()),
         "-" => {
             let mut code = String::new();
             std::io::stdin().read_to_string(&mut code)?;
@@ -44,119 +49,122 @@ fn main() -> Result<()> {
         }
         code => code.to_owned(),
     };
-    tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()?
-        .block_on(run(&code, time))
+    runtime.block_on(run(&code, time))
 }
 
 async fn run(code: &str, time: bool) -> Result<()> {
     let started = Instant::now();
-    let engine = engine()?;
-    let component = load(&engine)?;
+    let engine = Engine::new(&python::config())?;
+    let python = prepare(&engine)?;
     let loaded = Instant::now();
-
-    let linker = linker(&engine, &component)?;
-    let mut store = Store::new(&engine, Host::new()?);
-    let python = linker.instantiate_async(&mut store, &component).await?;
-    let execute = python
-        .get_func(&mut store, "execute")
-        .context("python.wasm exports `execute`")?;
+    let mut instance = Instance::new(&python).await?;
     let instantiated = Instant::now();
-
-    let mut results = [Val::Bool(false)];
-    execute
-        .call_async(&mut store, &[Val::String(code.to_owned())], &mut results)
-        .await?;
+    let result = instance.execute(code).await?;
     let executed = Instant::now();
 
-    let failed = match &results[0] {
-        Val::Result(Ok(Some(output))) => {
+    match &result {
+        Ok(output) => {
             std::io::stdout().write_all(text(output, "stdout").as_bytes())?;
             std::io::stderr().write_all(text(output, "stderr").as_bytes())?;
-            false
         }
-        Val::Result(Err(Some(error))) => {
-            match error.as_ref() {
-                Val::String(traceback) => eprintln!("{traceback}"),
-                other => eprintln!("{other:?}"),
-            }
-            true
-        }
-        other => bail!("unexpected answer from Python: {other:?}"),
-    };
-    if time {
-        eprintln!("load        {:>8.1} ms", ms(started, loaded));
-        eprintln!("instantiate {:>8.1} ms", ms(loaded, instantiated));
-        eprintln!("execute     {:>8.1} ms", ms(instantiated, executed));
+        Err(traceback) => eprintln!("{traceback}"),
     }
-    if failed {
+    if time {
+        eprintln!("load        {:>8.1} ms", ms(loaded - started));
+        eprintln!("instantiate {:>8.1} ms", ms(instantiated - loaded));
+        eprintln!("execute     {:>8.1} ms", ms(executed - instantiated));
+        let again = Instant::now();
+        let mut second = Instance::new(&python).await?;
+        let again_instantiated = Instant::now();
+        let _ = second.execute("pass").await?;
+        eprintln!("second instance: {:.1} ms", ms(again_instantiated - again));
+        eprintln!(
+            "`pass` in it:    {:.1} ms",
+            ms(again_instantiated.elapsed())
+        );
+    }
+    if result.is_err() {
         std::process::exit(1);
     }
     Ok(())
 }
 
-fn ms(from: Instant, to: Instant) -> f64 {
-    (to - from).as_secs_f64() * 1e3
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+/// Loads Python, and links it with what the host offers.
+fn prepare(engine: &Engine) -> Result<InstancePre<Host>> {
+    let component = python::load(engine)?;
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    let mut root = linker.root();
+    // No callbacks are offered.
+    root.func_new("list-callbacks", |_, _, _, results| {
+        results[0] = Val::List(Vec::new());
+        Ok(())
+    })?;
+    // Output as it is written; `execute` returns all of it at the end.
+    root.func_new("report-output", |_, _, _, _| Ok(()))?;
+    // Lines as they are executed, for debuggers.
+    root.func_new("report-trace", |_, _, _, _| Ok(()))?;
+    // Whatever else it imports (callbacks, TCP, TLS) traps when it is called.
+    linker.define_unknown_imports_as_traps(&component)?;
+    Ok(linker.instantiate_pre(&component)?)
+}
+
+/// One Python, separate from all others.
+struct Instance {
+    store: Store<Host>,
+    instance: wasmtime::component::Instance,
+}
+
+impl Instance {
+    async fn new(python: &InstancePre<Host>) -> Result<Self> {
+        let mut store = Store::new(python.engine(), Host::new()?);
+        let instance = python.instantiate_async(&mut store).await?;
+        Ok(Self { store, instance })
+    }
+
+    /// Runs Python code. The inner result is Python's: its output, or a traceback.
+    async fn execute(&mut self, code: &str) -> Result<Result<Val, String>> {
+        let execute = self
+            .instance
+            .get_func(&mut self.store, "execute")
+            .context("python.wasm exports `execute`")?;
+        let mut results = [Val::Bool(false)];
+        execute
+            .call_async(
+                &mut self.store,
+                &[Val::String(code.to_owned())],
+                &mut results,
+            )
+            .await?;
+        let [result] = results;
+        Ok(match result {
+            Val::Result(Ok(Some(output))) => Ok(*output),
+            Val::Result(Err(Some(error))) => Err(match *error {
+                Val::String(traceback) => traceback,
+                other => format!("{other:?}"),
+            }),
+            other => bail!("unexpected answer from Python: {other:?}"),
+        })
+    }
 }
 
 /// A field of the record that `execute` returns.
 fn text<'a>(output: &'a Val, field: &str) -> &'a str {
-    match output {
-        Val::Record(fields) => fields
-            .iter()
-            .find(|(name, _)| name == field)
-            .and_then(|(_, value)| match value {
-                Val::String(text) => Some(text.as_str()),
-                _ => None,
-            })
-            .unwrap_or_default(),
-        _ => "",
-    }
-}
-
-fn engine() -> Result<Engine> {
-    let mut config = Config::new();
-    config
-        .wasm_component_model_async(true)
-        .max_wasm_stack(4 << 20)
-        .async_stack_size(8 << 20);
-    if cfg!(debug_assertions) && cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {
-        // An unoptimised compiler should do as little as it can.
-        config.strategy(Strategy::Winch);
-    }
-    Ok(Engine::new(&config)?)
-}
-
-/// Compiles Python's code the first time, and keeps it beside the program: that
-/// takes seconds, loading it milliseconds.
-fn load(engine: &Engine) -> Result<Component> {
-    let program = std::env::current_exe()?;
-    let compiled = program.with_file_name(format!(
-        "{}-{}.cwasm",
-        program.file_stem().unwrap_or_default().to_string_lossy(),
-        &env!("ERYX_PYTHON_WASM_SHA256")[..16],
-    ));
-    if compiled.is_file() {
-        // SAFETY: written below from what this program embeds, in a folder that
-        // only those can write to who can replace the program. Wasmtime refuses
-        // code of another version or configuration.
-        if let Ok(component) = unsafe { Component::deserialize_file(engine, &compiled) } {
-            return Ok(component);
-        }
-    }
-    let component = Component::new(engine, PYTHON)?;
-    if let Err(error) = publish(&compiled, &component.serialize()?) {
-        eprintln!("note: cannot keep {}: {error}", compiled.display());
-    }
-    Ok(component)
-}
-
-/// Whole or not at all: another start may be reading.
-fn publish(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let temporary: PathBuf = path.with_extension(format!("{}.tmp", std::process::id()));
-    std::fs::write(&temporary, bytes)?;
-    std::fs::rename(&temporary, path)
+    let Val::Record(fields) = output else {
+        return "";
+    };
+    fields
+        .iter()
+        .find(|(name, _)| name == field)
+        .and_then(|(_, value)| match value {
+            Val::String(text) => Some(text.as_str()),
+            _ => None,
+        })
+        .unwrap_or_default()
 }
 
 struct Host {
@@ -188,21 +196,70 @@ impl WasiView for Host {
     }
 }
 
-/// WASI, and the functions of the runtime's world that plain code reaches.
-/// Whatever else it imports (callbacks, TCP, TLS) traps when it is called.
-fn linker(engine: &Engine, component: &Component) -> Result<Linker<Host>> {
-    let mut linker = Linker::new(engine);
-    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    let mut root = linker.root();
-    // No callbacks are offered.
-    root.func_new("list-callbacks", |_, _, _, results| {
-        results[0] = Val::List(Vec::new());
-        Ok(())
-    })?;
-    // Output as it is written; `execute` returns all of it at the end.
-    root.func_new("report-output", |_, _, _, _| Ok(()))?;
-    // Lines as they are executed, for debuggers.
-    root.func_new("report-trace", |_, _, _, _| Ok(()))?;
-    linker.define_unknown_imports_as_traps(component)?;
-    Ok(linker)
+/// Instances kept at once, to see what each costs.
+const IDLE: u32 = 100;
+
+/// What one core sustains, with memory and stacks from a pool.
+async fn bench() -> Result<()> {
+    let mut pool = PoolingAllocationConfig::default();
+    pool.total_component_instances(IDLE + 1)
+        .total_core_instances((IDLE + 1) * 64)
+        .total_memories(IDLE + 1)
+        .total_tables((IDLE + 1) * 16)
+        .total_stacks(IDLE + 1)
+        .max_component_instance_size(1 << 20)
+        .max_core_instances_per_component(64)
+        .max_core_instance_size(4 << 20)
+        .table_elements(100_000);
+    let mut config = python::config();
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    let python = prepare(&Engine::new(&config)?)?;
+    // Once, to have everything that instances share in memory.
+    let _ = Instance::new(&python).await?.execute("pass").await?;
+
+    for code in [
+        None,
+        Some("pass"),
+        Some("import json; json.dumps({'a': 1})"),
+    ] {
+        let started = Instant::now();
+        let mut count = 0;
+        while started.elapsed() < Duration::from_secs(3) {
+            let mut instance = Instance::new(&python).await?;
+            if let Some(code) = code {
+                instance.execute(code).await?.map_err(anyhow::Error::msg)?;
+            }
+            count += 1;
+        }
+        let rate = f64::from(count) / started.elapsed().as_secs_f64();
+        match code {
+            None => println!("{rate:>8.0} instances a second"),
+            Some(code) => println!("{rate:>8.0} instances a second that run `{code}`"),
+        }
+    }
+
+    let mut instances = Vec::new();
+    let before = private_kib()?;
+    for _ in 0..IDLE {
+        instances.push(Instance::new(&python).await?);
+    }
+    let idle = private_kib()?;
+    for instance in &mut instances {
+        let _ = instance.execute("pass").await?;
+    }
+    let used = private_kib()?;
+    let each = |kib: u64| kib.saturating_sub(before) / u64::from(IDLE);
+    println!("{:>8} KiB for each idle instance", each(idle));
+    println!("{:>8} KiB for each that has run `pass`", each(used));
+    Ok(())
+}
+
+/// Memory that this process shares with nothing, in KiB.
+fn private_kib() -> Result<u64> {
+    let path = "/proc/self/smaps_rollup";
+    let smaps = std::fs::read_to_string(path).context("memory is only measured on Linux")?;
+    let fields = smaps.lines().filter(|line| line.starts_with("Private_"));
+    Ok(fields
+        .filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok())
+        .sum())
 }

@@ -88,6 +88,7 @@ fn every_key_is_read() {
         "cache-size": 100_000_000,
         "warn-unoptimized": false,
         "summary": true,
+        "precompile": true,
     });
     assert_eq!(block.as_object().unwrap().len(), KEYS.len());
     let config = ok(block);
@@ -114,6 +115,7 @@ fn every_key_is_read() {
         cache_size: 100_000_000,
         warn_unoptimized: false,
         summary: true,
+        precompile: Some(Precompile::default()),
     };
     assert_eq!(config, expected);
     config.check().unwrap();
@@ -149,7 +151,7 @@ fn the_report_on_a_bad_block_word_for_word() {
     assert_eq!(
         format!("{error:?}"),
         r#"eryx-preinit-build failed in stage config: 12 problems in [package.metadata.eryx] of /m/Cargo.toml
-  - package.metadata.eryx.packages: unknown key; the keys are `imports`, `on-restore`, `extensions`, `runtime`, `stdlib`, `site-packages`, `engine`, `strip`, `verify`, `output`, `timeout`, `memory-limit`, `cache-dir`, `cache-size`, `warn-unoptimized` and `summary`
+  - package.metadata.eryx.packages: unknown key; the keys are `imports`, `on-restore`, `extensions`, `runtime`, `stdlib`, `site-packages`, `engine`, `strip`, `verify`, `output`, `timeout`, `memory-limit`, `cache-dir`, `cache-size`, `warn-unoptimized`, `summary` and `precompile`
   - package.metadata.eryx.site_packages: unknown key; keys are written with `-`: `site-packages`
   - package.metadata.eryx.imports[2]: `os; rm` is not a Python module name (parts separated by `.`, each made of letters, digits and `_` and not starting with a digit)
   - package.metadata.eryx.imports[3]: `json` repeats imports[0]
@@ -198,7 +200,7 @@ fn unknown_keys() {
         json!({ "Cache_Dir": "x" }),
         "Cache_Dir: unknown key; did you mean `cache-dir`?",
     );
-    for planned in ["packages", "setup", "setup-code", "precompile"] {
+    for planned in ["packages", "setup", "setup-code"] {
         one_with(
             json!({ planned: 1 }),
             &format!("{planned}: unknown key; the keys are `imports`, "),
