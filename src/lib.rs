@@ -336,6 +336,13 @@ impl Builder {
             placeholder: None,
         };
         let mut outputs: Vec<PathBuf> = artifacts.files.iter().map(|f| f.path.clone()).collect();
+        // What an earlier configuration wrote must not be included by mistake.
+        for stale in stamp
+            .written()
+            .filter(|&path| !outputs.iter().any(|output| output == path))
+        {
+            let _ = std::fs::remove_file(stale);
+        }
         outputs.push(built.stdlib.join("os.py"));
         stamp.set_done(request, &outputs, &artifacts);
         stamp.store(&stamp_file);

@@ -212,12 +212,9 @@ impl<'a> Stages<'a> {
         wasm: &[u8],
         digest: Key,
     ) -> Result<Vec<u8>, Error> {
-        let shape = if plan.reuse {
-            splice::shape(wasm).map_err(not_understood)?
-        } else {
-            None
-        };
-        let reuse = shape.map(|shape| {
+        // Without a shape there is nothing to reuse, and no harm.
+        let shape = plan.reuse.then(|| splice::shape(wasm).ok().flatten());
+        let reuse = shape.flatten().map(|shape| {
             KeyBuilder::new("reuse")
                 .part("link", &keys.link.0)
                 .part("shape", &shape.digest.0)
@@ -266,6 +263,7 @@ impl<'a> Stages<'a> {
         }
     }
 
+    /// Native code by the consumer's function.
     fn native_by(
         &self,
         target: &Target,

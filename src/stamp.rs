@@ -110,6 +110,12 @@ impl Stamp {
         same.then(|| done.artifacts.clone())
     }
 
+    /// The files the last build wrote.
+    pub(crate) fn written(&self) -> impl Iterator<Item = &Path> {
+        let files = self.done.iter().flat_map(|done| &done.artifacts.files);
+        files.map(|file| file.path.as_path())
+    }
+
     pub(crate) fn set_done(&mut self, request: Key, outputs: &[PathBuf], artifacts: &Artifacts) {
         let outputs: Result<Vec<_>, _> = outputs
             .iter()

@@ -86,6 +86,13 @@ fn a_function_of_the_consumer_s_is_called_only_when_needed() {
     assert_eq!(build("one"), first);
     assert!(build("two").python_cwasm().unwrap().cached);
     assert_eq!(calls.load(Ordering::Relaxed), 1);
+
+    // What is no longer asked for is not left to be included by mistake.
+    let mut without = Builder::new(dir.path().join("one"), project::runtime("0.5.0"));
+    without.config.imports = vec!["json".to_owned()];
+    without.config.cache_dir = Some(cache.clone());
+    assert_eq!(without.build().unwrap().python_cwasm(), None);
+    assert!(!dir.path().join("one/python.cwasm").exists());
 }
 
 fn remove_entries_if_any(cache: &Path, stage: &str) -> usize {
