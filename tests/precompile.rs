@@ -2,6 +2,7 @@
 //! where it should be.
 
 mod project;
+mod runtime;
 
 use eryx_preinit_build::{Artifacts, Builder, EngineChoice, Error, Precompile};
 use project::Project;
@@ -13,7 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// Single-pass code, so that a test takes seconds at opt-level 0.
 fn builder(out: &Path, cache: &Path, imports: &[&str]) -> Builder {
     fs::create_dir_all(out).unwrap();
-    let mut builder = Builder::new(out, project::runtime("0.5.0"));
+    let mut builder = Builder::new(out, runtime::folder("0.5.0"));
     builder.config.imports = imports.iter().map(|&s| s.to_owned()).collect();
     builder.config.cache_dir = Some(cache.to_owned());
     let mut precompile = Precompile::default();
@@ -58,13 +59,13 @@ fn reused_functions_give_the_bytes_that_compiling_everything_gives() {
 #[test]
 fn a_function_of_the_consumer_s_is_called_only_when_needed() {
     let dir = tempfile::tempdir().unwrap();
-    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache");
+    let cache = runtime::cache();
     let calls = Arc::new(AtomicU32::new(0));
     let build = |name: &str| {
         let counter = calls.clone();
         let out = dir.path().join(name);
         fs::create_dir_all(&out).unwrap();
-        let mut builder = Builder::new(&out, project::runtime("0.5.0"));
+        let mut builder = Builder::new(&out, runtime::folder("0.5.0"));
         builder.config.imports = vec!["json".to_owned()];
         builder.config.cache_dir = Some(cache.clone());
         builder.precompile_with(move |wasm, target| {
@@ -88,7 +89,7 @@ fn a_function_of_the_consumer_s_is_called_only_when_needed() {
     assert_eq!(calls.load(Ordering::Relaxed), 1);
 
     // What is no longer asked for is not left to be included by mistake.
-    let mut without = Builder::new(dir.path().join("one"), project::runtime("0.5.0"));
+    let mut without = Builder::new(dir.path().join("one"), runtime::folder("0.5.0"));
     without.config.imports = vec!["json".to_owned()];
     without.config.cache_dir = Some(cache.clone());
     assert_eq!(without.build().unwrap().python_cwasm(), None);
@@ -105,7 +106,7 @@ fn remove_entries_if_any(cache: &Path, stage: &str) -> usize {
 #[test]
 fn a_failing_function_keeps_its_own_error_and_what_was_built() {
     let dir = tempfile::tempdir().unwrap();
-    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache");
+    let cache = runtime::cache();
     let mut builder = builder(dir.path(), &cache, &["json"]);
     builder.precompile_with(|_, _| Err::<Vec<u8>, _>("no licence for this compiler"));
     let error = builder.build().unwrap_err();

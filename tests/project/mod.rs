@@ -5,10 +5,8 @@
 
 #![allow(dead_code, reason = "each test uses its part")]
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
 
 pub struct Project {
     dir: tempfile::TempDir,
@@ -38,34 +36,6 @@ pub fn root() -> &'static Path {
 
 pub fn shared(what: &str) -> PathBuf {
     root().join("target").join("consumers").join(what)
-}
-
-/// The eryx-runtime package of that version, from this workspace's lock file.
-pub fn runtime(version: &str) -> PathBuf {
-    static FOLDERS: OnceLock<HashMap<String, PathBuf>> = OnceLock::new();
-    let folders = FOLDERS.get_or_init(|| {
-        let manifest = root().join("Cargo.toml");
-        let metadata = |options: &[&str]| {
-            cargo_metadata::MetadataCommand::new()
-                .cargo_path(env!("CARGO"))
-                .manifest_path(&manifest)
-                .other_options(options.iter().map(|&s| s.to_owned()).collect::<Vec<_>>())
-                .exec()
-        };
-        // 0.14 is never compiled, so `cargo test` alone does not download it.
-        let metadata = metadata(&["--locked", "--offline"])
-            .or_else(|_| metadata(&["--locked"]))
-            .unwrap();
-        let packages = metadata.packages.iter();
-        packages
-            .filter(|package| package.name.as_str() == "eryx-runtime")
-            .map(|package| {
-                let folder = package.manifest_path.parent().unwrap();
-                (package.version.to_string(), folder.into())
-            })
-            .collect()
-    });
-    folders[version].clone()
 }
 
 /// The `[dependencies]` of example-consumer: those of a host on plain Wasmtime, in
