@@ -442,6 +442,12 @@ fn bodies(code: &[u8]) -> Result<Vec<Range<usize>>> {
 /// A code section of as many functions, all of which trap.
 fn traps(code: &[u8]) -> Result<Vec<u8>> {
     let count = function_count(code)?;
+    // A number alone must not decide how much memory this takes.
+    ensure!(
+        count as usize <= code.len(),
+        "{count} function bodies in {} bytes",
+        code.len()
+    );
     let mut out = Vec::with_capacity(8 + 4 * count as usize);
     count.encode(&mut out);
     for _ in 0..count {
@@ -587,6 +593,14 @@ mod tests {
         valid(&skeleton);
         assert_ne!(skeleton, component);
         assert_eq!(with_bodies(&skeleton, &component).unwrap(), component);
+    }
+
+    #[test]
+    fn a_count_without_bodies_takes_no_memory() {
+        let mut code = Vec::new();
+        u32::MAX.encode(&mut code);
+        assert!(traps(&code).is_err());
+        assert!(bodies(&code).is_err());
     }
 
     #[test]
