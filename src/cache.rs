@@ -6,6 +6,7 @@
 //!   link/<key>        linked component
 //!   code/<key>        compiled instrumented component
 //!   snapshot/<key>    finished component
+//!   findings/<key>    what to warn of when the result is used
 //!   verified/<key>    nothing: a snapshot of this code was loaded and ran
 //!   locks/<key>       held while an entry's pipeline runs
 //! ```
@@ -101,18 +102,28 @@ pub(crate) enum Stage {
     Link,
     Code,
     Snapshot,
+    /// What to warn of when another stage's entry of this key is used: a JSON array of
+    /// strings.
+    Findings,
     /// An empty entry: a snapshot of this code was loaded and ran.
     Verified,
 }
 
 impl Stage {
-    const ALL: [Self; 4] = [Self::Link, Self::Code, Self::Snapshot, Self::Verified];
+    const ALL: [Self; 5] = [
+        Self::Link,
+        Self::Code,
+        Self::Snapshot,
+        Self::Findings,
+        Self::Verified,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Link => "link",
             Self::Code => "code",
             Self::Snapshot => "snapshot",
+            Self::Findings => "findings",
             Self::Verified => "verified",
         }
     }

@@ -19,9 +19,10 @@ use wasmtime::{Engine, ResourceLimiter};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemCtxView, WasiFilesystemView};
 use wasmtime_wasi::p2::bindings::clocks::wall_clock::Datetime;
+use wasmtime_wasi::p2::bindings::filesystem::preopens;
 use wasmtime_wasi::p2::bindings::filesystem::types::{
-    DescriptorStat, DescriptorType, DirectoryEntry, DirectoryEntryStream, ErrorCode,
-    HostDescriptor, HostDirectoryEntryStream, MetadataHashValue, PathFlags,
+    DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry, DirectoryEntryStream,
+    ErrorCode, HostDescriptor, HostDirectoryEntryStream, MetadataHashValue, OpenFlags, PathFlags,
 };
 use wasmtime_wasi::p2::{
     DynInputStream, DynOutputStream, DynPollable, FsResult, Network, OutputStream, Pollable,
@@ -52,6 +53,8 @@ const INSECURE_RANDOM_BYTES: u64 = 4 << 10;
 const FILESYSTEM_TYPES: &str = "wasi:filesystem/types@0.2.12";
 /// And the one that `os.urandom` and the seeds of generators come from.
 const RANDOM: &str = "wasi:random/random@0.2.12";
+/// And the one that hands out the mounts.
+const FILESYSTEM_PREOPENS: &str = "wasi:filesystem/preopens@0.2.12";
 
 /// What one run of the guest may use, and what it sees.
 #[derive(Clone, Debug)]
@@ -80,6 +83,15 @@ pub(crate) struct Host {
     inodes: HashMap<(u64, u64), u64>,
     /// Sorted entries not read yet, by directory stream.
     directories: HashMap<u32, std::vec::IntoIter<DirectoryEntry>>,
+    /// Paths of mounts and of what was opened, by descriptor. Those of closed
+    /// ones stay until the number is used again.
+    paths: HashMap<u32, OpenPath>,
+}
+
+/// Where a descriptor leads.
+struct OpenPath {
+    path: String,
+    mount: bool,
 }
 
 impl Host {
@@ -135,7 +147,31 @@ impl Host {
             epoch_seconds: surroundings.epoch_seconds,
             inodes: HashMap::new(),
             directories: HashMap::new(),
+            paths: HashMap::new(),
         })
+    }
+
+    /// Files and folders that the guest has opened and not closed, sorted.
+    pub(crate) fn left_open(&self) -> Vec<String> {
+        let mut paths: Vec<String> = self
+            .paths
+            .iter()
+            .filter(|(id, opened)| {
+                let descriptor = Resource::<Descriptor>::new_borrow(**id);
+                !opened.mount && self.table.get(&descriptor).is_ok()
+            })
+            .map(|(_, opened)| opened.path.clone())
+            .collect();
+        paths.sort();
+        paths.dedup();
+        paths
+    }
+
+    fn opened(&mut self, folder: u32, name: &str, descriptor: u32) {
+        let folder = self.paths.get(&folder).map_or("", |opened| &opened.path);
+        let path = format!("{}/{name}", folder.trim_end_matches('/'));
+        self.paths
+            .insert(descriptor, OpenPath { path, mount: false });
     }
 
     /// The store's memory limiter.
@@ -284,6 +320,29 @@ fn define_wasi(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
             Ok((Ok::<_, ErrorCode>(entry),))
         },
     )?;
+    types.func_wrap_async(
+        "[method]descriptor.open-at",
+        |mut store,
+         (fd, at, path, how, flags): (
+            Resource<Descriptor>,
+            PathFlags,
+            String,
+            OpenFlags,
+            DescriptorFlags,
+        )| {
+            Box::new(async move {
+                let host: &mut Host = store.data_mut();
+                let folder = fd.rep();
+                let mut filesystem = host.filesystem();
+                let opened = filesystem.open_at(fd, at, path.clone(), how, flags);
+                let opened = code(opened.await)?;
+                if let Ok(descriptor) = &opened {
+                    host.opened(folder, &path, descriptor.rep());
+                }
+                Ok((opened,))
+            })
+        },
+    )?;
     let mut random = linker.instance(RANDOM)?;
     random.func_wrap("get-random-bytes", |mut store, (len,): (u64,)| {
         let host: &mut Host = store.data_mut();
@@ -295,6 +354,18 @@ fn define_wasi(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
         let host: &mut Host = store.data_mut();
         Ok((host.randomness.word(),))
     })?;
+    linker
+        .instance(FILESYSTEM_PREOPENS)?
+        .func_wrap("get-directories", |mut store, (): ()| {
+            let host: &mut Host = store.data_mut();
+            let directories = preopens::Host::get_directories(&mut host.filesystem())?;
+            for (descriptor, path) in &directories {
+                let path = path.clone();
+                let opened = OpenPath { path, mount: true };
+                host.paths.insert(descriptor.rep(), opened);
+            }
+            Ok((directories,))
+        })?;
     linker.allow_shadowing(false);
     Ok(())
 }

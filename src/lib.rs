@@ -51,6 +51,8 @@
 #![deny(missing_docs)]
 #![forbid(unsafe_op_in_unsafe_fn)]
 
+#[cfg(feature = "wheels")]
+mod archive;
 mod cache;
 mod config;
 mod diagnosis;
@@ -58,6 +60,7 @@ mod emit;
 mod engine;
 mod environment;
 mod error;
+mod extension;
 mod graph;
 mod host;
 mod hot;
@@ -65,14 +68,23 @@ mod inputs;
 mod link;
 mod random;
 mod reseed;
+mod packages;
+#[cfg(feature = "wheels")]
+mod requirements;
 mod rewrite;
 mod runtime;
+#[cfg(feature = "wheels")]
+mod sdist;
 mod sections;
+mod site_packages;
 mod snapshot;
 mod stages;
+mod staging;
 mod stamp;
 #[cfg(test)]
 mod testing;
+#[cfg(feature = "wheels")]
+mod wheel;
 
 pub use config::{Config, EngineChoice, Extension};
 pub use error::{Error, Report};
@@ -83,6 +95,7 @@ use environment::Environment;
 use graph::{Consumer, Graph};
 use inputs::Inputs;
 use serde::{Deserialize, Serialize};
+use snapshot::Setup;
 use stages::Stages;
 use stamp::Stamp;
 use std::path::{Path, PathBuf};
@@ -111,6 +124,10 @@ pub struct Artifacts {
     /// Folder with the third-party packages, to mount at /site-packages, where
     /// there are any.
     pub site_packages: Option<PathBuf>,
+    /// What a person should know about what was built, one sentence each: packages
+    /// that are missing, extensions that are not linked, files left open. A build
+    /// script prints them as warnings, whenever it runs.
+    pub warnings: Vec<String>,
     /// Why only placeholders were written, if so: on docs.rs, or with
     /// `ERYX_PREINIT_SKIP` set.
     pub placeholder: Option<String>,
@@ -221,12 +238,6 @@ impl Builder {
             return self.finish(artifacts, directives);
         }
         config.check_paths(self.source.manifest())?;
-        if !config.extensions.is_empty() {
-            return Err(Error::Config(
-                Report::new("`extensions` is not empty, but this version links none yet")
-                    .hint("remove the key; pure-Python packages go into `site-packages`"),
-            ));
-        }
 
         let folder = self.source.out_dir().join(FOLDER);
         std::fs::create_dir_all(&folder).map_err(|e| Error::io("create", &folder, e))?;
@@ -248,13 +259,31 @@ impl Builder {
         if let Some(artifacts) = stamp.unchanged(request, &files) {
             emit::say(&format!("nothing changed ({:.1?})", started.elapsed()));
             stamp.store(&stamp_file);
+            directives.extend(emit::warnings(&artifacts));
             return self.finish(artifacts, directives);
         }
 
         stamp.files = inputs::states(&files, &stamp.files)?;
         let digests = inputs.digests(&stamp.files)?;
         let cache = Cache::open(self.source.cache_dir(config).as_deref().unwrap_or(&folder))?;
-        let built = Stages::new(config, &inputs, digests, cache, &folder, epoch_seconds).run()?;
+        let setup = self.source.setup(config)?;
+        let site_packages = emit::timed("site-packages", || {
+            site_packages::prepare(&inputs.packages, digests.site_packages, &folder)
+        })?;
+        for note in &site_packages.record.notes {
+            emit::say(note);
+        }
+        let built = Stages::new(
+            config,
+            &inputs,
+            digests,
+            &site_packages,
+            setup.as_ref(),
+            cache,
+            &folder,
+            epoch_seconds,
+        )
+        .run()?;
         let wasm = self.source.out_dir().join(&config.output);
         let artifacts = Artifacts {
             files: vec![emit::publish(
@@ -264,14 +293,20 @@ impl Builder {
                 built.cached,
             )?],
             stdlib: Some(built.stdlib.clone()),
-            site_packages: config.site_packages.clone(),
+            site_packages: site_packages.tree.clone(),
+            warnings: [&site_packages.record.warnings[..], &built.findings].concat(),
             placeholder: None,
         };
-        stamp.set_done(request, &[wasm, built.stdlib.join("os.py")], &artifacts);
+        let mut outputs = vec![wasm, built.stdlib.join("os.py")];
+        outputs.extend(site_packages.marker());
+        stamp.set_done(request, &outputs, &artifacts);
         stamp.store(&stamp_file);
+        // Only now: until here, the last result is as it was.
+        site_packages.sweep(&folder);
 
         emit::say(&format!("done in {:.2?}", started.elapsed()));
         directives.extend(built.warnings);
+        directives.extend(emit::warnings(&artifacts));
         directives.extend(emit::advice(config, &artifacts, started.elapsed()));
         self.finish(artifacts, directives)
     }
@@ -357,6 +392,37 @@ impl Source {
             Self::Paths { .. } => None,
         }
         .or_else(|| config.cache_dir.clone())
+    }
+
+    /// What runs after the imports.
+    fn setup(&self, config: &Config) -> Result<Option<Setup>, Error> {
+        if let Some(code) = &config.setup_code {
+            return Ok(Some(Setup {
+                name: "<setup-code>".to_owned(),
+                code: code.clone(),
+            }));
+        }
+        let Some(path) = &config.setup else {
+            return Ok(None);
+        };
+        let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+        let code = String::from_utf8(bytes).map_err(|e| {
+            Error::Setup(
+                Report::new(format!("`{}` is not UTF-8", path.display()))
+                    .source(e)
+                    .hint("store the set-up file as UTF-8"),
+            )
+        })?;
+        // As it is written in the block: the same wherever the package lies.
+        let folder = self.manifest().and_then(Path::parent);
+        let name = match folder.and_then(|folder| path.strip_prefix(folder).ok()) {
+            Some(name) => name.to_string_lossy(),
+            None => path.file_name().unwrap_or_default().to_string_lossy(),
+        };
+        Ok(Some(Setup {
+            name: name.replace('\\', "/"),
+            code: code.trim_start_matches('\u{feff}').to_owned(),
+        }))
     }
 
     /// Spares the next build to ask cargo for the consumer.

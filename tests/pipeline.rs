@@ -1,51 +1,12 @@
 //! The pipeline without cargo around it: real libraries, real Python.
 
+mod python;
+
 use eryx_preinit_build::{Builder, EngineChoice, Error};
-use std::collections::HashMap;
+use python::{builder, cache, runtime};
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::path::Path;
 use std::time::Duration;
-
-/// The eryx-runtime package of that version, from this workspace's lock file.
-fn runtime(version: &str) -> PathBuf {
-    static FOLDERS: OnceLock<HashMap<String, PathBuf>> = OnceLock::new();
-    let folders = FOLDERS.get_or_init(|| {
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
-        let metadata = |options: &[&str]| {
-            cargo_metadata::MetadataCommand::new()
-                .cargo_path(env!("CARGO"))
-                .manifest_path(&manifest)
-                .other_options(options.iter().map(|&s| s.to_owned()).collect::<Vec<_>>())
-                .exec()
-        };
-        // 0.14 is never compiled, so `cargo test` alone does not download it.
-        let metadata = metadata(&["--locked", "--offline"])
-            .or_else(|_| metadata(&["--locked"]))
-            .unwrap();
-        let packages = metadata.packages.iter();
-        packages
-            .filter(|package| package.name.as_str() == "eryx-runtime")
-            .map(|package| {
-                let folder = package.manifest_path.parent().unwrap();
-                (package.version.to_string(), folder.into())
-            })
-            .collect()
-    });
-    folders[version].clone()
-}
-
-/// Code is compiled once for all tests; snapshots are each test's own.
-fn cache() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache")
-}
-
-fn builder(out: &Path, imports: &[&str]) -> Builder {
-    let mut builder = Builder::new(out, runtime("0.5.0"));
-    builder.config.imports = imports.iter().map(|&s| s.to_owned()).collect();
-    builder.config.cache_dir = Some(cache());
-    builder
-}
 
 /// A builder whose site-packages holds `modules`.
 fn with_modules(dir: &Path, modules: &[(&str, &str)]) -> Builder {
@@ -302,16 +263,4 @@ fn the_newest_runtime_works_by_path() {
     builder.config.cache_dir = Some(cache());
     let artifacts = builder.build().unwrap();
     assert!(artifacts.python_wasm().bytes > 1_000_000);
-}
-
-#[test]
-fn extensions_are_refused_rather_than_left_out() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut builder = builder(dir.path(), &[]);
-    let library = dir.path().join("x.so");
-    fs::write(&library, b"").unwrap();
-    builder.config.extensions = vec![eryx_preinit_build::Extension::new(library)];
-    let error = builder.build().unwrap_err();
-    assert!(matches!(error, Error::Config(_)), "{error:?}");
-    assert!(error.to_string().contains("extensions"), "{error}");
 }

@@ -226,6 +226,8 @@ fn plain_snapshot(linked: &[u8], stdlib: &Path, imports: &[String]) -> Vec<u8> {
     let script = Script {
         imports,
         on_restore: &[],
+        setup: None,
+        watch_misses: false,
         timeout: Duration::from_secs(60),
     };
     let taken = snapshot::take(
@@ -253,7 +255,7 @@ fn record_profiles() {
     let mut profiles: Vec<(u32, usize, [Vec<usize>; 2])> = Vec::new();
     for package in std::env::split_paths(&packages) {
         let files = runtime::library_files(&package).unwrap();
-        let linked = link::link(&runtime::load(&files, true).unwrap()).unwrap();
+        let linked = link::link(&runtime::load(&files, true).unwrap(), &[]).unwrap();
         let start = run(&linked, &stdlib, &start_scripts(), true);
         // What a statement needs differs a little with what was imported.
         let execute = [&[][..], &["json", "re"], &["asyncio", "logging", "random"]]
