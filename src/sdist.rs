@@ -147,3 +147,117 @@ fn untar(bytes: &[u8]) -> Result<Vec<File>, String> {
     }
     Ok(files)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::{Compression, write::GzEncoder};
+
+    const PKG_INFO: &str = "Metadata-Version: 2.1\nName: my-app\nVersion: 1.0\n";
+
+    fn packed(fill: impl FnOnce(&mut tar::Builder<GzEncoder<Vec<u8>>>)) -> Vec<u8> {
+        let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+        fill(&mut tar);
+        tar.into_inner().unwrap().finish().unwrap()
+    }
+
+    fn add(tar: &mut tar::Builder<GzEncoder<Vec<u8>>>, name: &str, content: &str) {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        // `set_path` would refuse what is tested here.
+        header.as_gnu_mut().unwrap().name[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_cksum();
+        tar.append(&header, content.as_bytes()).unwrap();
+    }
+
+    fn sdist(files: &[(&str, &str)]) -> Vec<u8> {
+        packed(|tar| {
+            add(tar, "my_app-1.0/PKG-INFO", PKG_INFO);
+            for (name, content) in files {
+                add(tar, name, content);
+            }
+        })
+    }
+
+    fn names(bytes: &[u8]) -> Vec<String> {
+        let files = read(bytes).unwrap().files;
+        files.into_iter().map(|(name, _)| name).collect()
+    }
+
+    #[test]
+    fn both_layouts_are_read() {
+        let flat = sdist(&[
+            ("my_app-1.0/setup.py", ""),
+            ("my_app-1.0/my_app/__init__.py", ""),
+            ("my_app-1.0/my_app/_speed.c", ""),
+            ("my_app-1.0/my_app/data.txt", ""),
+            ("my_app-1.0/single.py", ""),
+            ("my_app-1.0/tests/__init__.py", ""),
+            ("my_app-1.0/docs/conf.py", ""),
+        ]);
+        assert_eq!(
+            names(&flat),
+            [
+                "my_app/__init__.py",
+                "my_app/data.txt",
+                "single.py",
+                "my_app.egg-info/PKG-INFO"
+            ]
+        );
+        let layered = sdist(&[
+            ("my_app-1.0/src/my_app/__init__.py", ""),
+            ("my_app-1.0/src/my_app.egg-info/PKG-INFO", ""),
+            ("my_app-1.0/other/__init__.py", ""),
+        ]);
+        assert_eq!(
+            names(&layered),
+            ["my_app/__init__.py", "my_app.egg-info/PKG-INFO"]
+        );
+    }
+
+    #[test]
+    fn the_project_s_own_list_goes_first() {
+        let listed = sdist(&[
+            ("my_app-1.0/my_app.egg-info/top_level.txt", "tests\n_mod\n"),
+            ("my_app-1.0/tests/__init__.py", ""),
+            ("my_app-1.0/_mod.py", ""),
+            ("my_app-1.0/other/__init__.py", ""),
+        ]);
+        assert_eq!(
+            names(&listed),
+            ["_mod.py", "tests/__init__.py", "my_app.egg-info/PKG-INFO"]
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let link = packed(|tar| {
+            let mut header = tar::Header::new_gnu();
+            header.set_entry_type(tar::EntryType::Symlink);
+            header.set_size(0);
+            tar.append_link(&mut header, "my_app-1.0/my_app/x.py", "/etc/passwd")
+                .unwrap();
+        });
+        for (bytes, said) in [
+            (b"no archive".to_vec(), "no whole `.tar.gz`"),
+            (sdist(&[]), "holds no package"),
+            (sdist(&[("elsewhere/x.py", "")]), "not all is in one folder"),
+            (sdist(&[("../x.py", "")]), "leads out"),
+            (sdist(&[("/etc/x.py", "")]), "absolute"),
+            (
+                sdist(&[("my_app-1.0/a.py", ""), ("my_app-1.0/A.py", "")]),
+                "case does not count",
+            ),
+            (
+                sdist(&[("my_app-1.0/a.py", ""), ("my_app-1.0/a.py", "")]),
+                "two files called",
+            ),
+            (packed(|tar| add(tar, "a-1/a.py", "")), "no `PKG-INFO`"),
+            (link, "is a link or a device"),
+        ] {
+            let problem = read(&bytes).unwrap_err();
+            assert!(problem.contains(said), "{problem}");
+        }
+    }
+}

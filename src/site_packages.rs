@@ -610,3 +610,283 @@ fn unsatisfied(tree: &BTreeMap<String, (usize, Content)>) -> Result<Vec<String>,
     let importable: Vec<String> = importable.into_iter().collect();
     Ok(crate::requirements::unsatisfied(&metadata, &importable))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Extension};
+
+    const PLAIN: &str = "(module (@dylink.0 (mem-info)) (func (export \"f\")))";
+
+    fn module(name: &str) -> String {
+        format!(
+            "(module (@dylink.0 (mem-info)) (func (export \"PyInit_{name}\") (result i32) i32.const 0))"
+        )
+    }
+
+    /// A folder of files; those that start with `(module` are assembled.
+    fn files(list: &[(&str, &str)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (path, content) in list {
+            let path = dir.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            match content.starts_with("(module") {
+                true => fs::write(path, wat::parse_str(content).unwrap()).unwrap(),
+                false => fs::write(path, content).unwrap(),
+            }
+        }
+        dir
+    }
+
+    /// Stages `packages` and `extensions`, given as paths below `dir`.
+    fn stage(
+        dir: &Path,
+        packages: &[&str],
+        extensions: &[(&str, &str)],
+    ) -> Result<SitePackages, Error> {
+        let config = Config {
+            packages: packages.iter().map(|path| dir.join(path)).collect(),
+            extensions: extensions
+                .iter()
+                .map(|(path, module)| Extension {
+                    module: (!module.is_empty()).then(|| (*module).to_owned()),
+                    ..Extension::new(dir.join(path))
+                })
+                .collect(),
+            site_packages: Some(dir.join("site")).filter(|path| path.is_dir()),
+            ..Config::default()
+        };
+        let sources = Sources::locate(&config)?;
+        let digest = sources.digest(|path| {
+            Ok(Key::of(
+                &fs::read(path).map_err(|e| Error::io("read", path, e))?,
+            ))
+        })?;
+        prepare(&sources, digest, &dir.join("out"))
+    }
+
+    fn links(staged: &SitePackages) -> Vec<(&str, bool)> {
+        let libraries = staged.record.libraries.iter();
+        libraries
+            .map(|library| (library.name.as_str(), library.openable))
+            .collect()
+    }
+
+    #[track_caller]
+    fn refused(result: Result<SitePackages, Error>, said: &str) {
+        let text = format!("{:?}", result.unwrap_err());
+        assert!(text.contains(said), "{said} is not in:\n{text}");
+    }
+
+    #[test]
+    fn sources_are_merged_and_extensions_get_their_places() {
+        let dir = files(&[
+            ("site/installed.py", "x"),
+            ("site/installed/_c.abi3.so", &module("_c")),
+            ("pkg/__init__.py", "y"),
+            ("one.py", "z"),
+            ("fast.cpython-314-wasm32-wasi.so", &module("fast")),
+            ("built.so", &module("_core")),
+            ("libx.so", PLAIN),
+            (
+                "user.so",
+                "(module (@dylink.0 (mem-info) (needed \"libx.so\" \"libc.so\")) (func (export \"PyInit_user\")))",
+            ),
+        ]);
+        let staged = stage(
+            dir.path(),
+            &["pkg", "one.py"],
+            &[
+                ("fast.cpython-314-wasm32-wasi.so", ""),
+                ("built.so", "pkg._core"),
+                ("libx.so", ""),
+                ("user.so", ""),
+            ],
+        )
+        .unwrap();
+        assert_eq!(
+            links(&staged),
+            [
+                ("/site-packages/installed/_c.abi3.so", true),
+                ("/site-packages/fast.cpython-314-wasm32-wasi.so", true),
+                ("/site-packages/pkg/_core.cpython-314-wasm32-wasi.so", true),
+                ("libx.so", false),
+                ("/site-packages/user.cpython-314-wasm32-wasi.so", true),
+            ]
+        );
+        let tree = staged.tree.clone().unwrap();
+        let size = |path: &str| fs::metadata(tree.join(path)).unwrap().len();
+        assert_eq!(
+            (
+                size("installed.py"),
+                size("pkg/__init__.py"),
+                size("one.py")
+            ),
+            (1, 1, 1)
+        );
+        assert_eq!(size("installed/_c.abi3.so"), 0);
+        assert_eq!(size("pkg/_core.cpython-314-wasm32-wasi.so"), 0);
+        assert!(!tree.join("libx.so").exists());
+        let bytes = staged.read(&staged.record.libraries[3]).unwrap();
+        assert_eq!(
+            Key::of(&bytes).to_string(),
+            staged.record.libraries[3].digest
+        );
+        assert_eq!(staged.record.warnings, [""; 0]);
+
+        // Editing a source changes nothing that was staged.
+        fs::write(dir.path().join("one.py"), "edited").unwrap();
+        assert_eq!(size("one.py"), 1);
+    }
+
+    #[test]
+    fn a_file_of_two_packages_names_both() {
+        let dir = files(&[
+            ("site/pkg/__init__.py", ""),
+            ("pkg/__init__.py", ""),
+            ("up/PKG/x.py", ""),
+            ("pkg/sub", ""),
+            ("site/pkg/sub/x.py", ""),
+        ]);
+        let result = stage(dir.path(), &["pkg"], &[]);
+        let text = format!("{:?}", result.unwrap_err());
+        let path = |name: &str| dir.path().join(name).display().to_string();
+        for part in [
+            format!(
+                "`pkg/__init__.py` comes from site-packages (`{}`) and from packages[0] (`{}`)",
+                path("site"),
+                path("pkg")
+            ),
+            "`pkg/sub` is a file of packages[0]".to_owned(),
+        ] {
+            assert!(text.contains(&part), "{part} is not in:\n{text}");
+        }
+        refused(stage(dir.path(), &["up/PKG", "pkg"], &[]), "comes from");
+        fs::remove_dir_all(dir.path().join("site")).unwrap();
+        fs::write(dir.path().join("up/PKG/__init__.py"), "").unwrap();
+        refused(
+            stage(dir.path(), &["up/PKG", "pkg"], &[]),
+            "case does not count",
+        );
+    }
+
+    #[test]
+    fn libraries_that_cannot_be_linked_say_why() {
+        let dir = files(&[
+            ("elf.so", "\x7fELF"),
+            ("old.cpython-313-wasm32-wasi.so", &module("old")),
+            ("plain.so", PLAIN),
+            ("renamed.so", &module("_core")),
+            (
+                "needy.so",
+                "(module (@dylink.0 (mem-info) (needed \"libnone.so\" \"renamed.so\")) (func (export \"PyInit_needy\")))",
+            ),
+        ]);
+        for (path, module, said) in [
+            ("elf.so", "", "is an ELF library"),
+            ("old.cpython-313-wasm32-wasi.so", "", "for CPython 3.13"),
+            (
+                "plain.so",
+                "",
+                "exports no `PyInit_plain`), and no other library needs it",
+            ),
+            ("renamed.so", "", "say `module = \"_core\"`"),
+            (
+                "renamed.so",
+                "pkg.other",
+                "it exports no `PyInit_other`, but `PyInit__core`",
+            ),
+            (
+                "needy.so",
+                "",
+                "needs the library `libnone.so`, which is not there",
+            ),
+        ] {
+            refused(stage(dir.path(), &[], &[(path, module)]), said);
+        }
+        // All at once.
+        let both = stage(dir.path(), &[], &[("elf.so", ""), ("plain.so", "")]);
+        refused(both, "2 problems with native extensions");
+        assert_eq!(
+            fs::read_dir(dir.path().join("out")).unwrap().count(),
+            0,
+            "nothing is left of a refused set"
+        );
+    }
+
+    #[test]
+    fn a_folder_may_hold_libraries_for_the_machine_that_builds() {
+        let dir = files(&[
+            ("site/pkg/__init__.py", ""),
+            (
+                "site/pkg/_speedups.cpython-314-x86_64-linux-gnu.so",
+                "\x7fELF",
+            ),
+            ("site/pkg/libodd.so", PLAIN),
+        ]);
+        let staged = stage(dir.path(), &[], &[]).unwrap();
+        assert_eq!(links(&staged), []);
+        let warnings = staged.record.warnings.join("\n");
+        assert!(
+            warnings.contains("`pkg._speedups` is missing"),
+            "{warnings}"
+        );
+        assert!(
+            warnings.contains("no extension module, and no other library needs it"),
+            "{warnings}"
+        );
+        let why = &staged.record.foreign["pkg._speedups"];
+        assert!(why.contains("CPython 3.14 on x86_64-linux-gnu"), "{why}");
+    }
+
+    #[cfg(not(feature = "wheels"))]
+    #[test]
+    fn a_wheel_names_the_feature_that_reads_it() {
+        let dir = files(&[("a-1-py3-none-any.whl", ""), ("a.tar.gz", "")]);
+        for path in ["a-1-py3-none-any.whl", "a.tar.gz"] {
+            refused(stage(dir.path(), &[path], &[]), "features = [\"wheels\"]");
+        }
+    }
+
+    #[cfg(feature = "wheels")]
+    #[test]
+    fn a_wheel_s_extensions_are_linked_and_its_needs_looked_at() {
+        let native = wat::parse_str(module("_x")).unwrap();
+        let wheel = crate::wheel::tests::wheel(&[
+            ("app/__init__.py", b""),
+            ("app/_x.cpython-314-wasm32-wasi.so", &native),
+        ]);
+        let dir = files(&[("wanting/wanting.py", ""), ("wanting/setup.py", "")]);
+        fs::write(
+            dir.path().join("app-1.0-cp314-cp314-wasi_0_0_0_wasm32.whl"),
+            &wheel,
+        )
+        .unwrap();
+        let staged = stage(
+            dir.path(),
+            &["wanting"],
+            &[("app-1.0-cp314-cp314-wasi_0_0_0_wasm32.whl", "")],
+        )
+        .unwrap();
+        assert_eq!(
+            links(&staged),
+            [("/site-packages/app/_x.cpython-314-wasm32-wasi.so", true)]
+        );
+        fs::write(dir.path().join("app-1.0-py3-none-any.whl"), &wheel).unwrap();
+        let twice = stage(
+            dir.path(),
+            &["app-1.0-py3-none-any.whl"],
+            &[("app-1.0-cp314-cp314-wasi_0_0_0_wasm32.whl", "")],
+        );
+        refused(twice, "`app/__init__.py` comes from packages[0]");
+        fs::write(
+            dir.path().join("app-1.0-py3-none-any.whl"),
+            &wheel[..wheel.len() / 2],
+        )
+        .unwrap();
+        refused(
+            stage(dir.path(), &["app-1.0-py3-none-any.whl"], &[]),
+            "packages[0] (`",
+        );
+    }
+}

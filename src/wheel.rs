@@ -334,3 +334,238 @@ pub(crate) fn fields<'a>(text: &'a str, name: &str) -> impl Iterator<Item = &'a 
             key.eq_ignore_ascii_case(name).then_some(value.trim())
         })
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use std::io::Write;
+    use zip::write::{SimpleFileOptions, ZipWriter};
+
+    const NAME: &str = "app-1.0-py3-none-any.whl";
+    const WHEEL: &str = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n";
+    const METADATA: &str = "Metadata-Version: 2.1\nName: app\nVersion: 1.0\n";
+
+    /// A zip archive of these files, as they are.
+    fn zipped(files: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, content) in files {
+            zip.start_file(*name, SimpleFileOptions::default()).unwrap();
+            zip.write_all(content).unwrap();
+        }
+        zip.finish().unwrap().into_inner()
+    }
+
+    /// A wheel called app 1.0 of these files, with all it needs.
+    pub(crate) fn wheel(files: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut all = files.to_vec();
+        all.push(("app-1.0.dist-info/WHEEL", WHEEL.as_bytes()));
+        all.push(("app-1.0.dist-info/METADATA", METADATA.as_bytes()));
+        let record = record(&all);
+        all.push(("app-1.0.dist-info/RECORD", record.as_bytes()));
+        zipped(&all)
+    }
+
+    fn record(files: &[(&str, &[u8])]) -> String {
+        let line = |(name, content): &(&str, &[u8])| {
+            let name = match name.contains([',', '"']) {
+                true => format!("\"{}\"", name.replace('"', "\"\"")),
+                false => (*name).to_owned(),
+            };
+            let digest = base64_url(&Sha256::digest(content));
+            format!("{name},sha256={digest},{}\n", content.len())
+        };
+        files.iter().map(line).collect::<String>() + "app-1.0.dist-info/RECORD,,\n"
+    }
+
+    fn names(bytes: &[u8]) -> Vec<String> {
+        let wheel = read(NAME, bytes).unwrap();
+        wheel.files.into_iter().map(|(name, _)| name).collect()
+    }
+
+    fn problem(bytes: &[u8]) -> String {
+        read(NAME, bytes).unwrap_err()
+    }
+
+    #[test]
+    fn a_good_wheel_is_read() {
+        let bytes = wheel(&[
+            ("app/__init__.py", b"x = 1"),
+            ("app/odd, \"name\".txt", b""),
+            ("app-1.0.data/purelib/more.py", b""),
+            ("app-1.0.data/platlib/app/_x.so", b""),
+            ("app-1.0.data/scripts/app", b"#!python"),
+        ]);
+        assert_eq!(
+            names(&bytes),
+            [
+                "app/__init__.py",
+                "app/odd, \"name\".txt",
+                "more.py",
+                "app/_x.so",
+                "app-1.0.dist-info/WHEEL",
+                "app-1.0.dist-info/METADATA",
+                "app-1.0.dist-info/RECORD",
+            ]
+        );
+        let notes = read(NAME, &bytes).unwrap().notes;
+        assert!(notes[0].contains("data/scripts/app"), "{notes:?}");
+    }
+
+    #[test]
+    fn names_and_tags_are_checked() {
+        let bytes = wheel(&[]);
+        for fits in [
+            NAME,
+            "app-1.0-1-py2.py3-none-any.whl",
+            "app-1.0-py314-none-any.whl",
+            "app-1.0-py38-none-any.whl",
+            "app-1.0-cp314-cp314-wasi_0_0_0_wasm32.whl",
+            "app-1.0-cp314-cp314-wasm32_wasi.whl",
+            "app-1.0-cp39-abi3-wasip1_wasm32.whl",
+            "app-1.0-cp314-none-any.whl",
+        ] {
+            read(fits, &bytes).unwrap_or_else(|problem| panic!("{fits}: {problem}"));
+        }
+        for (other, said) in [
+            (
+                "app-1.0-cp313-cp313-wasi_0_0_0_wasm32.whl",
+                "the Python tag `cp313` and the ABI tag `cp313`",
+            ),
+            (
+                "app-1.0-cp314-cp314-manylinux_2_17_x86_64.whl",
+                "`manylinux_2_17_x86_64` (Linux)",
+            ),
+            (
+                "app-1.0-cp314-cp314-emscripten_4_0_9_wasm32.whl",
+                "(Emscripten)",
+            ),
+            (
+                "app-1.0-cp314-cp314t-wasi_0_0_0_wasm32.whl",
+                "the ABI tag `cp314t`",
+            ),
+            (
+                "app-1.0-cp315-abi3-wasi_0_0_0_wasm32.whl",
+                "the Python tag `cp315`",
+            ),
+            ("app-1.0-py2-none-any.whl", "the Python tag `py2`"),
+            ("app-1.0-py315-none-any.whl", "the Python tag `py315`"),
+            ("app.whl", "name is not that of a wheel"),
+        ] {
+            let problem = read(other, &bytes).unwrap_err();
+            assert!(problem.contains(said), "{other}: {problem}");
+        }
+    }
+
+    #[test]
+    fn the_record_has_to_be_right() {
+        let good: [(&str, &[u8]); 3] = [
+            ("app.py", b"x"),
+            ("app-1.0.dist-info/WHEEL", WHEEL.as_bytes()),
+            ("app-1.0.dist-info/METADATA", METADATA.as_bytes()),
+        ];
+        let with = |record: String, more: &[(&str, &[u8])]| {
+            let mut files = good.to_vec();
+            files.extend(more);
+            files.push(("app-1.0.dist-info/RECORD", record.as_bytes()));
+            zipped(&files)
+        };
+        let right = record(&good);
+        names(&with(right.clone(), &[]));
+        for (bytes, said) in [
+            (
+                with(right.clone(), &[("more.py", b"")]),
+                "`more.py` is not listed",
+            ),
+            (
+                with(format!("{right}gone.py,sha256=x,1\n"), &[]),
+                "`gone.py`, which is not there",
+            ),
+            (
+                with(right.replace("app.py,sha256=", "app.py,sha256=A"), &[]),
+                "damaged or changed",
+            ),
+            (
+                with(right.replace("app.py,sha256=", "app.py,md5="), &[]),
+                "with `md5`",
+            ),
+            (with("app.py".to_owned(), &[]), "odd line"),
+            (zipped(&good), "no `app-1.0.dist-info/RECORD`"),
+            (zipped(&good[..1]), "no `.dist-info` folder"),
+            (
+                wheel(&[("other-2.dist-info/METADATA", b"")]),
+                "more than one `.dist-info`",
+            ),
+        ] {
+            let problem = problem(&bytes);
+            assert!(problem.contains(said), "{problem}");
+        }
+        // A signature is not listed, and need not be.
+        names(&with(right, &[("app-1.0.dist-info/RECORD.jws", b"{}")]));
+    }
+
+    #[test]
+    fn hostile_archives_are_refused() {
+        for (name, said) in [
+            ("../evil.py", "leads out"),
+            ("/etc/evil.py", "absolute"),
+            ("a/../../evil.py", "leads out"),
+            ("a\\..\\evil.py", "backslash"),
+        ] {
+            let problem = problem(&wheel(&[(name, b"")]));
+            assert!(problem.contains(said), "{problem}");
+        }
+        assert!(problem(&wheel(&[("a.py", b""), ("A.py", b"")])).contains("case does not count"));
+        assert!(problem(&wheel(&[("zeros", &vec![0; 65 << 20])])).contains("times larger"));
+
+        let mut link = ZipWriter::new(Cursor::new(Vec::new()));
+        link.add_symlink("app.py", "/etc/passwd", SimpleFileOptions::default())
+            .unwrap();
+        let link = link.finish().unwrap().into_inner();
+        assert!(
+            problem(&link).contains("symbolic link"),
+            "{}",
+            problem(&link)
+        );
+
+        let mut encrypted = wheel(&[("app.py", b"x")]);
+        // Bit 0 of the flags, in each central header.
+        for at in 0..encrypted.len() - 10 {
+            if encrypted[at..].starts_with(b"PK\x01\x02") {
+                encrypted[at + 8] |= 1;
+            }
+        }
+        assert!(
+            problem(&encrypted).contains("encrypted"),
+            "{}",
+            problem(&encrypted)
+        );
+    }
+
+    #[test]
+    fn damage_is_an_error_wherever_it_is() {
+        let bytes = wheel(&[
+            ("app/__init__.py", b"x = 1\n"),
+            ("app/data.txt", &[b'x'; 500]),
+        ]);
+        for cut in 0..bytes.len() {
+            assert!(read(NAME, &bytes[..cut]).is_err(), "cut at {cut}");
+        }
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 0xff;
+            // Times, for example, may say anything; what is read is what was packed.
+            if let Ok(wheel) = read(NAME, &damaged) {
+                assert_eq!(wheel.files, read(NAME, &bytes).unwrap().files, "at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn base64_is_that_of_the_format() {
+        assert_eq!(base64_url(b""), "");
+        assert_eq!(base64_url(b"f"), "Zg");
+        assert_eq!(base64_url(b"fo"), "Zm8");
+        assert_eq!(base64_url(b"foo"), "Zm9v");
+        assert_eq!(base64_url(&[0xff, 0xef, 0xbf]), "_--_");
+    }
+}

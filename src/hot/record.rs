@@ -236,7 +236,7 @@ fn plain_snapshot(linked: &[u8], stdlib: &Path, imports: &[String]) -> Vec<u8> {
         &surroundings(stdlib, empty.path()),
         &script,
     );
-    let (taken, _) = taken.unwrap_or_else(|failure| panic!("{:?}", failure.into_error()));
+    let (taken, ..) = taken.unwrap_or_else(|failure| panic!("{:?}", failure.into_error()));
     let whole = with_bodies(&taken, linked).unwrap();
     rewrite::restore_initialize(&whole).unwrap().into_owned()
 }
