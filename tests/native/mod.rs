@@ -3,6 +3,9 @@
 
 #![allow(dead_code, reason = "each test uses its part")]
 
+use std::path::Path;
+use std::process::Command;
+
 /// The module `name`, with a function `answer()` that returns `answer`, made by
 /// `PyModule_Create2` as an extension in C would be.
 pub fn extension(name: &str, answer: i32) -> Vec<u8> {
@@ -33,6 +36,32 @@ pub fn library(function: &str, answer: i32) -> Vec<u8> {
             (func (export \"{function}\") (result i32) i32.const {answer}))"
     ))
     .unwrap()
+}
+
+/// `cfast.c` compiled in `dir`, or why it cannot be here.
+pub fn compiled_from_c(dir: &Path) -> Result<Vec<u8>, String> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/native/cfast.c");
+    let (object, library) = (dir.join("cfast.o"), dir.join("cfast.so"));
+    for program in ["clang", "wasm-ld"] {
+        if Command::new(program).arg("--version").output().is_err() {
+            return Err(format!("`{program}` is not installed"));
+        }
+    }
+    let run = |command: &mut Command| {
+        let output = command.output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{command:?}:\n{stderr}");
+    };
+    // Before clang 17, code at no fixed address was for this target only; without
+    // its libraries, the object is the same.
+    run(Command::new("clang")
+        .args(["--target=wasm32-unknown-emscripten", "-ffreestanding"])
+        .args(["-fPIC", "-O1", "-fvisibility=hidden", "-c", "-o"])
+        .args([&object, &source]));
+    run(Command::new("wasm-ld")
+        .args(["--experimental-pic", "-shared", "--no-entry", "-o"])
+        .args([&library, &object]));
+    Ok(std::fs::read(library).unwrap())
 }
 
 /// Memory, from its base: the module's name, then `answer`, then a PyMethodDef
@@ -66,9 +95,8 @@ fn assemble(name: &str, dylink: &str, imports: &str, answer: &str) -> Vec<u8> {
         (call $at (i32.const 128) (i32.add (global.get $memory) (i32.const 64))))
     (elem (global.get $table) $answer)
     (data (global.get $memory) "{name}\00")
-    ;; Behind the name and `answer`, ml_flags: METH_NOARGS; the refcount of the
-    ;; definition; and m_size: no state.
-    (data (i32.const 0) "")
+    ;; `answer`; ml_flags: METH_NOARGS; the definition's reference count; and
+    ;; m_size: no state of its own.
     (func $init
         (i32.store (i32.add (global.get $memory) (i32.const 40)) (i32.const 0x77736e61))
         (i32.store (i32.add (global.get $memory) (i32.const 44)) (i32.const 0x00007265))
