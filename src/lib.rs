@@ -40,9 +40,14 @@
 //! Data flows one way, a stage a file:
 //!
 //! ```text
-//! environment, config, graph ─► inputs ─► link ─► hot + snapshot ─► rewrite ─► emit
+//! environment, config, graph ─► inputs ─► site_packages ─► link ─► hot + snapshot ─► rewrite ─► emit
 //!                                          └── cache: linked, compiled, snapshot ──┘
 //! ```
+//!
+//! # Features
+//!
+//! * `runtime` (default): depend on `eryx-runtime`, for its files.
+//! * `wheels`: read wheels and source distributions in `packages` and `extensions`.
 //!
 //! # Outside a build script
 //!

@@ -199,6 +199,7 @@ fn a_package_is_verified_from_its_archive() {
         .cargo(&["package", "--allow-dirty", "--config", &patch], &[])
         .succeeded();
     assert!(ran.stderr().contains("Verifying"), "{}", ran.stderr());
+}
 
 #[cfg(feature = "wheels")]
 #[test]
@@ -259,7 +260,9 @@ fn real_packages_are_staged_watched_and_set_up() {
     // A file beside the wheels is looked at, and no reason to run Python.
     project.write("wheels/notes.txt", "");
     let again = project.cargo(&["build", "-vv"], &[]).succeeded().stderr();
-    assert!(again.contains("nothing changed"), "{again}");
+    // If the test was quick, the last build's files were too young for the stamp.
+    let quick = ["nothing changed", "snapshot: from the cache"];
+    assert!(quick.iter().any(|said| again.contains(said)), "{again}");
     assert!(again.contains("is still open"), "warned again:\n{again}");
 
     project.write(
