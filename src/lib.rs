@@ -71,11 +71,11 @@ mod host;
 mod hot;
 mod inputs;
 mod link;
-mod random;
-mod reseed;
 mod packages;
+mod random;
 #[cfg(feature = "wheels")]
 mod requirements;
+mod reseed;
 mod rewrite;
 mod runtime;
 #[cfg(feature = "wheels")]
@@ -101,7 +101,7 @@ use graph::{Consumer, Graph};
 use inputs::Inputs;
 use serde::{Deserialize, Serialize};
 use snapshot::Setup;
-use stages::Stages;
+use stages::{Prepared, Stages};
 use stamp::Stamp;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -278,17 +278,13 @@ impl Builder {
         for note in &site_packages.record.notes {
             emit::say(note);
         }
-        let built = Stages::new(
-            config,
-            &inputs,
+        let prepared = Prepared {
             digests,
-            &site_packages,
-            setup.as_ref(),
-            cache,
-            &folder,
-            epoch_seconds,
-        )
-        .run()?;
+            site_packages,
+            setup,
+        };
+        let built = Stages::new(config, &inputs, &prepared, cache, &folder, epoch_seconds).run()?;
+        let site_packages = &prepared.site_packages;
         let wasm = self.source.out_dir().join(&config.output);
         let artifacts = Artifacts {
             files: vec![emit::publish(

@@ -49,14 +49,19 @@ pub(crate) struct Built {
     pub(crate) findings: Vec<String>,
 }
 
+/// What was read of the inputs.
+pub(crate) struct Prepared {
+    pub(crate) digests: Digests,
+    pub(crate) site_packages: SitePackages,
+    /// What runs after the imports.
+    pub(crate) setup: Option<Setup>,
+}
+
 /// One run of the pipeline.
 pub(crate) struct Stages<'a> {
     pub(crate) config: &'a Config,
     pub(crate) inputs: &'a Inputs,
-    pub(crate) digests: Digests,
-    pub(crate) site_packages: &'a SitePackages,
-    /// What runs after the imports.
-    pub(crate) setup: Option<&'a Setup>,
+    pub(crate) prepared: &'a Prepared,
     pub(crate) cache: Cache,
     /// This crate's own folder in OUT_DIR.
     pub(crate) folder: &'a Path,
@@ -76,9 +81,7 @@ impl<'a> Stages<'a> {
     pub(crate) fn new(
         config: &'a Config,
         inputs: &'a Inputs,
-        digests: Digests,
-        site_packages: &'a SitePackages,
-        setup: Option<&'a Setup>,
+        prepared: &'a Prepared,
         cache: Cache,
         folder: &'a Path,
         epoch_seconds: u64,
@@ -86,9 +89,7 @@ impl<'a> Stages<'a> {
         Self {
             config,
             inputs,
-            digests,
-            site_packages,
-            setup,
+            prepared,
             cache,
             folder,
             epoch_seconds,
@@ -151,7 +152,12 @@ impl<'a> Stages<'a> {
             instrumented: &instrumented,
             surroundings: Surroundings {
                 stdlib: &stdlib,
-                site_packages: self.site_packages.tree.as_deref().unwrap_or(empty.path()),
+                site_packages: self
+                    .prepared
+                    .site_packages
+                    .tree
+                    .as_deref()
+                    .unwrap_or(empty.path()),
                 epoch_seconds: self.epoch_seconds,
                 seed: keys.content.0,
                 memory_limit: self.config.memory_limit,
@@ -207,9 +213,9 @@ impl<'a> Stages<'a> {
     fn keys(&self, engines: &[(Compiler, Engine)]) -> Keys {
         let mut link = KeyBuilder::new("link");
         link.part("linker", WIT_COMPONENT.as_bytes())
-            .part("libraries", &self.digests.libraries.0)
+            .part("libraries", &self.prepared.digests.libraries.0)
             .part("strip", &[u8::from(self.config.strip)]);
-        for library in &self.site_packages.record.libraries {
+        for library in &self.prepared.site_packages.record.libraries {
             link.part("extension", library.name.as_bytes())
                 .part("openable", &[u8::from(library.openable)])
                 .part("digest", library.digest.as_bytes());
@@ -218,10 +224,10 @@ impl<'a> Stages<'a> {
         let mut content = KeyBuilder::new("content");
         content
             .part("link", &link.0)
-            .part("stdlib", &self.digests.stdlib.0)
+            .part("stdlib", &self.prepared.digests.stdlib.0)
             .part("epoch", &self.epoch_seconds.to_le_bytes())
             .part("memory", &self.config.memory_limit.to_le_bytes());
-        if let Some(site_packages) = self.digests.site_packages {
+        if let Some(site_packages) = self.prepared.digests.site_packages {
             content.part("site-packages", &site_packages.0);
         }
         for import in &self.config.imports {
@@ -230,7 +236,7 @@ impl<'a> Stages<'a> {
         for hook in &self.config.on_restore {
             content.part("on-restore", hook.as_bytes());
         }
-        if let Some(setup) = self.setup {
+        if let Some(setup) = &self.prepared.setup {
             content
                 .part("setup", setup.name.as_bytes())
                 .part("code", setup.code.as_bytes());
@@ -269,7 +275,7 @@ impl<'a> Stages<'a> {
 
     /// The extension modules, and the libraries they need.
     fn extensions(&self) -> Result<Vec<link::Extension>, Error> {
-        let site_packages = self.site_packages;
+        let site_packages = &self.prepared.site_packages;
         let libraries = site_packages.record.libraries.par_iter();
         libraries
             .map(|library| {
@@ -297,7 +303,11 @@ impl<'a> Stages<'a> {
             return Ok(folder.clone());
         }
         emit::timed("stdlib", || {
-            runtime::staged_stdlib(&self.inputs.stdlib, self.digests.stdlib, self.folder)
+            runtime::staged_stdlib(
+                &self.inputs.stdlib,
+                self.prepared.digests.stdlib,
+                self.folder,
+            )
         })
     }
 
@@ -315,7 +325,7 @@ impl<'a> Stages<'a> {
     /// Says what a package does without, and warns of files left open.
     fn say_observed(&self, keys: &Keys, observed: &Observed) {
         for module in &observed.misses {
-            let why = match self.site_packages.record.foreign.get(module) {
+            let why = match self.prepared.site_packages.record.foreign.get(module) {
                 Some(what) => format!("the file for it {what}"),
                 None => "no native extension of that name is linked".to_owned(),
             };
@@ -413,7 +423,13 @@ impl Run<'_> {
     ) -> Result<(Vec<u8>, Key), Error> {
         // Opening a library runs functions that start-up and imports do not, and so
         // does what the library calls: a run of the profiled bodies would trap.
-        let profiled = self.stages.site_packages.record.libraries.is_empty()
+        let profiled = self
+            .stages
+            .prepared
+            .site_packages
+            .record
+            .libraries
+            .is_empty()
             && hot::is_profiled(self.linked).map_err(not_understood)?;
         let mut last = None;
         for (compiler, engine) in engines {
@@ -472,8 +488,8 @@ impl Run<'_> {
         let script = Script {
             imports: &stages.config.imports,
             on_restore: &stages.config.on_restore,
-            setup: stages.setup,
-            watch_misses: stages.site_packages.tree.is_some(),
+            setup: stages.prepared.setup.as_ref(),
+            watch_misses: stages.prepared.site_packages.tree.is_some(),
             timeout: stages.config.timeout,
         };
         // The guest has one thread: the other cores store what is new.
@@ -496,7 +512,7 @@ impl Run<'_> {
         for (module, took) in stages.config.imports.iter().zip(&timing.imports) {
             emit::say(&format!("import {module}: {took:.2?}"));
         }
-        if let Some(setup) = stages.setup {
+        if let Some(setup) = &stages.prepared.setup {
             emit::say(&format!("set-up {}: {:.2?}", setup.name, timing.setup));
         }
         emit::say(&format!("snapshot: {:.2?}", timing.snapshot));

@@ -3,8 +3,7 @@
 use super::problems::{Problems, Seen, SeenExtensions};
 use super::rules::{
     check_import, check_module, check_on_restore, check_output, check_package, check_path,
-    check_timeout,
-    module_problem,
+    check_timeout, module_problem,
 };
 use super::suggest::nearest;
 use super::text::{clip, show, toml};
