@@ -275,7 +275,9 @@ impl Builder {
         let site_packages = emit::timed("site-packages", || {
             site_packages::prepare(&inputs.packages, digests.site_packages, &folder)
         })?;
-        for note in &site_packages.record.notes {
+        // Warnings too: cargo shows them only if the build succeeds.
+        let record = &site_packages.record;
+        for note in record.notes.iter().chain(&record.warnings) {
             emit::say(note);
         }
         let prepared = Prepared {

@@ -222,7 +222,9 @@ fn real_packages_are_staged_watched_and_set_up() {
         std::fs::copy(&path, target).unwrap();
     }
     project.write("python/mypkg/__init__.py", "");
-    project.write("python/mypkg/part.py", "NAME = 'snake'\n");
+    // What no earlier run of this test has left in the cache.
+    let part = format!("RUN = {}\n", std::process::id());
+    project.write("python/mypkg/part.py", &part);
     project.write(
         "python/warm.py",
         "import importlib.metadata, jinja2, mypkg.part\n\
