@@ -71,15 +71,12 @@ fn not_found(module: &str, missing: &str, roots: &[&Path]) -> String {
 pub(crate) fn setup_traceback(traceback: &str, name: &str, code: &str) -> String {
     let own = format!("  File \"{name}\", line ");
     let lines: Vec<&str> = traceback.lines().collect();
+    let is_frame = |line: &str| line.starts_with("  File ") || line.starts_with("    ");
+    let first = lines.iter().position(|line| line.starts_with(&own));
     let mut text = String::new();
-    let mut skipping = false;
     for (index, line) in lines.iter().enumerate() {
-        if line.starts_with("  File ") {
-            skipping = line.starts_with("  File \"<user>\"") || line.contains("in _eryx_exec");
-        } else if !line.starts_with("    ") {
-            skipping = false;
-        }
-        if skipping {
+        // The runtime's own frames, and that of the code which runs the user's.
+        if is_frame(line) && first.is_some_and(|first| index < first) {
             continue;
         }
         text.push_str(line);
@@ -183,6 +180,7 @@ mod tests {
     #[test]
     fn a_setup_traceback_starts_in_the_user_s_file_and_shows_its_lines() {
         let traceback = "Traceback (most recent call last):\n  \
+            File \"<string>\", line 1, in <module>\n  \
             File \"<user>\", line 2, in <module>\n  \
             File \"warm.py\", line 2, in <module>\n  \
             File \"/site-packages/a.py\", line 1, in f\n    g()\n\

@@ -328,9 +328,11 @@ impl Guest {
             return Ok(());
         };
         let summary = format!("the set-up code `{}` failed", setup.name);
-        let message = diagnosis::setup_traceback(&message, &setup.name, &setup.code);
+        let traceback = diagnosis::setup_traceback(&message, &setup.name, &setup.code);
         let report = self.report(summary, &setup.name, &message, surroundings);
-        Err(Failure::Final(Error::Setup(report)))
+        Err(Failure::Final(Error::Setup(
+            report.traceback_text(traceback),
+        )))
     }
 
     /// What Python says about `what`, why, and what to do.
@@ -342,9 +344,13 @@ impl Guest {
         surroundings: &Surroundings<'_>,
     ) -> Report {
         let host = self.store.data();
+        let output = host.take_output();
+        // Some runtimes print the traceback as well.
+        let printed = output.trim_end();
+        let printed = printed.strip_suffix(message.trim_end()).unwrap_or(printed);
         let mut report = Report::new(summary)
             .traceback_text(message)
-            .output_text(host.take_output());
+            .output_text(printed);
         if host.memory_limit_reached() {
             report = report.note(format!(
                 "it asked for more memory than memory-limit allows ({} MiB)",

@@ -274,8 +274,8 @@ fn real_packages_are_staged_watched_and_set_up() {
     let stderr = project.cargo(&["build"], &[]).failed().stderr();
     for said in [
         "failed in stage setup: the set-up code `python/warm.py` failed",
-        "File \"python/warm.py\", line 5, in <module>\n        f()",
-        "File \"python/warm.py\", line 3, in f\n        return 1 / 0",
+        "File \"python/warm.py\", line 5, in <module>\n          f()",
+        "File \"python/warm.py\", line 3, in f\n          return 1 / 0",
         "ZeroDivisionError: division by zero",
         "so far",
     ] {
