@@ -23,10 +23,12 @@ pub(crate) const EXITED: &str = "the module raised SystemExit with code";
 pub(crate) const ENDED: &str = "the code raised SystemExit with code";
 
 /// A finder that finds nothing and remembers what it was asked for, behind all
-/// others. User code shares the namespace, so no name stays in it.
+/// others. It shares the user's global names, which may hide built-in ones: it uses
+/// none of them, and leaves none.
 const WATCH_MISSES: &str = r#"
-def _():
+def _eryx_preinit_watch():
     import sys
+    from builtins import any, classmethod, str
     class EryxPreinitMisses:
         names = []
         @classmethod
@@ -35,20 +37,21 @@ def _():
                 if any(str(place).startswith('/site-packages') for place in path):
                     cls.names.append(name)
     sys.meta_path.append(EryxPreinitMisses)
-_()
-del _
+_eryx_preinit_watch()
+del _eryx_preinit_watch
 "#;
 
 /// Prints what that finder remembers, and takes it out.
 const MISSES: &str = r#"
-def _():
+def _eryx_preinit_watch():
     import sys
+    from builtins import getattr, list
     for finder in list(sys.meta_path):
         if getattr(finder, '__name__', None) == 'EryxPreinitMisses':
             sys.meta_path.remove(finder)
-            print('\n'.join(finder.names))
-_()
-del _
+            sys.stdout.write('\n'.join(finder.names))
+_eryx_preinit_watch()
+del _eryx_preinit_watch
 "#;
 
 /// A component ready to be snapshotted.

@@ -234,6 +234,7 @@ fn real_packages_are_staged_watched_and_set_up() {
          assert importlib.metadata.version('jinja2') == '3.1.6'\n\
          assert importlib.metadata.version('markupsafe') == '3.0.4'\n\
          assert __name__ == '__main__'\n\
+         print = str = getattr = None\n\
          left = open(jinja2.__file__)\n",
     );
     let first = project.cargo(&["run", "-vv"], &[]).succeeded();
