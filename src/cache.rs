@@ -240,12 +240,11 @@ impl Cache {
         let mut entries = Vec::new();
         let mut total = 0;
         for stage in Stage::ALL {
-            for (path, metadata) in files(&self.root.join(stage.name())) {
+            let folder = self.root.join(stage.name());
+            sweep(&folder);
+            for (path, metadata) in files(&folder) {
                 let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
                 if is_temporary(&path) {
-                    if modified.elapsed().is_ok_and(|age| age > TEMPORARY_AGE) {
-                        let _ = fs::remove_file(&path);
-                    }
                     continue;
                 }
                 total += metadata.len();
@@ -275,6 +274,21 @@ impl Cache {
             }
         }
     }
+}
+
+/// Removes files from `folder` that a build which died was writing, once it must
+/// be dead.
+pub(crate) fn sweep(folder: &Path) {
+    for (path, metadata) in files(folder) {
+        let old = || metadata.modified().is_ok_and(outdated);
+        if is_temporary(&path) && old() {
+            let _ = fs::remove_file(&path);
+        }
+    }
+}
+
+fn outdated(modified: SystemTime) -> bool {
+    modified.elapsed().is_ok_and(|age| age > TEMPORARY_AGE)
 }
 
 /// Held while one process runs the pipeline for a key.

@@ -42,6 +42,12 @@ fn not_found(module: &str, missing: &str, roots: &[&Path]) -> String {
     let asked_for = missing == module || module.starts_with(&format!("{missing}."));
     let names = top_level(roots);
     let near = || nearest(top, names.iter().map(String::as_str));
+    if roots.iter().any(|root| leads_out(root, top)) {
+        return format!(
+            "`{top}` is a symbolic link that leads out of its folder, which Python does not see \
+             here: install copies (with uv, UV_LINK_MODE=copy)"
+        );
+    }
     if names.iter().any(|name| name == top) {
         return format!("`{top}` is there, but has no submodule `{missing}`");
     }
@@ -98,6 +104,17 @@ pub(crate) fn setup_traceback(traceback: &str, name: &str, code: &str) -> String
     text
 }
 
+/// Whether the module `top` of `root`, or what makes it a package, is somewhere else.
+fn leads_out(root: &Path, top: &str) -> bool {
+    let Ok(root) = root.canonicalize() else {
+        return false;
+    };
+    [format!("{top}.py"), format!("{top}/__init__.py")]
+        .iter()
+        .filter_map(|file| root.join(file).canonicalize().ok())
+        .any(|file| !file.starts_with(&root))
+}
+
 /// The name in quotes in `No module named 'x'`.
 fn quoted(text: &str) -> Option<&str> {
     text.split('\'').nth(1)
@@ -131,6 +148,17 @@ mod tests {
         std::fs::write(dir.path().join("random.py"), "").unwrap();
         let traceback = format!("Traceback (most recent call last):\n  …\n{last}\n");
         hint(module, &traceback, false, &[dir.path()])
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_that_leads_out_is_named() {
+        let [dir, outside] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        std::fs::write(outside.path().join("__init__.py"), "").unwrap();
+        std::os::unix::fs::symlink(outside.path(), dir.path().join("linked")).unwrap();
+        let last = "ModuleNotFoundError: No module named 'linked'";
+        let hint = hint("linked", last, false, &[dir.path()]).unwrap();
+        assert!(hint.contains("UV_LINK_MODE=copy"), "{hint}");
     }
 
     #[test]

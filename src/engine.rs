@@ -11,10 +11,11 @@ use std::hash::{Hash, Hasher};
 use wasmtime::component::Component;
 use wasmtime::{Config, Engine, OptLevel, RegallocAlgorithm, Strategy};
 
-/// Python's own recursion limit needs more than Wasmtime's default of 512 KiB,
-/// and single-pass code uses more stack for the same calls.
-const WASM_STACK_BYTES: usize = 8 << 20;
-const ASYNC_STACK_BYTES: usize = 16 << 20;
+/// So much that Python's own limits on recursion are reached first, whichever the
+/// compiler: single-pass code uses several times the stack for the same calls. It
+/// is reserved, and takes memory only as far as it is used.
+pub(crate) const WASM_STACK_BYTES: usize = 64 << 20;
+const ASYNC_STACK_BYTES: usize = WASM_STACK_BYTES + (8 << 20);
 
 /// A compiler this host has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -218,13 +218,14 @@ impl Report {
             write!(f, "\n  - {}", indented(note, "    "))?;
         }
         if let Some(traceback) = &self.0.traceback {
-            write!(f, "\n\n    {}", indented(traceback.trim_end(), "    "))?;
+            let traceback = shortened(traceback.trim_end());
+            write!(f, "\n\n    {}", indented(&traceback, "    "))?;
         }
         if let Some(output) = &self.0.output {
             write!(
                 f,
                 "\n\n  the guest printed:\n    {}",
-                indented(output.trim_end(), "    ")
+                indented(&shortened(output.trim_end()), "    ")
             )?;
         }
         let mut cause = self.0.source.as_ref().map(|s| &**s as &dyn StdError);
@@ -243,6 +244,25 @@ impl fmt::Debug for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.render(f)
     }
+}
+
+/// More text than this is nothing a person reads.
+const SHOWN_BYTES: usize = 32 << 10;
+
+/// The beginning and the end of a long text.
+fn shortened(text: &str) -> std::borrow::Cow<'_, str> {
+    let Some(left_out) = text.len().checked_sub(SHOWN_BYTES).filter(|&n| n > 0) else {
+        return text.into();
+    };
+    let start = text.floor_char_boundary(SHOWN_BYTES / 2);
+    let end = text.ceil_char_boundary(text.len() - SHOWN_BYTES / 2);
+    format!(
+        "{}\n[… {} KiB left out …]\n{}",
+        &text[..start],
+        left_out.div_ceil(1 << 10),
+        &text[end..]
+    )
+    .into()
 }
 
 fn indented(text: &str, indent: &str) -> String {
@@ -281,6 +301,23 @@ mod tests {
         );
         assert!(error.report().help().unwrap().contains("disk is full"));
         assert_eq!(error.stage(), "io");
+    }
+
+    #[test]
+    fn endless_text_is_cut_in_the_middle() {
+        let text = format!(
+            "{}ü{}",
+            "a".repeat(SHOWN_BYTES / 2 - 1),
+            "b".repeat(1 << 20)
+        );
+        let report = format!("{:?}", Report::new("x").traceback_text(text));
+        assert!(report.len() < SHOWN_BYTES + 100, "{}", report.len());
+        assert!(
+            report.contains("[… 1009 KiB left out …]"),
+            "{}",
+            report.len()
+        );
+        assert_eq!(shortened("short"), "short");
     }
 
     #[test]

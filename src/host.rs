@@ -5,28 +5,20 @@
 //! so that every version of the runtime's WIT works without knowing it.
 
 use crate::error::{Error, Report};
+use crate::filesystem::{self, Files, View};
 use crate::random::Randomness;
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use wasmtime::component::types::{ComponentFunc, ComponentItem, Type};
-use wasmtime::component::{
-    Component, Linker, LinkerInstance, Resource, ResourceTable, ResourceType, Val,
-};
+use wasmtime::component::{Component, Linker, LinkerInstance, ResourceTable, ResourceType, Val};
 use wasmtime::{Engine, ResourceLimiter};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
-use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemCtxView, WasiFilesystemView};
-use wasmtime_wasi::p2::bindings::clocks::wall_clock::Datetime;
+use wasmtime_wasi::filesystem::{WasiFilesystemCtxView, WasiFilesystemView};
 use wasmtime_wasi::p2::bindings::filesystem::preopens;
-use wasmtime_wasi::p2::bindings::filesystem::types::{
-    DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry, DirectoryEntryStream,
-    ErrorCode, HostDescriptor, HostDirectoryEntryStream, MetadataHashValue, OpenFlags, PathFlags,
-};
 use wasmtime_wasi::p2::{
-    DynInputStream, DynOutputStream, DynPollable, FsResult, Network, OutputStream, Pollable,
-    StreamResult,
+    DynInputStream, DynOutputStream, DynPollable, Network, OutputStream, Pollable, StreamResult,
 };
 use wasmtime_wasi::{
     Deterministic, FsPerms, HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder,
@@ -39,6 +31,9 @@ const NOT_AVAILABLE: &str = "not available during pre-initialization";
 /// More of the guest's output than this is dropped.
 const OUTPUT_LIMIT_BYTES: usize = 256 << 10;
 
+/// Tables are the host's memory too. CPython's has some 16 000 elements.
+const TABLE_LIMIT_ELEMENTS: usize = 1 << 20;
+
 /// How far the guest's clocks move with each reading.
 const CLOCK_STEP_NANOS: u64 = 10_000;
 
@@ -49,9 +44,8 @@ pub(crate) const DEFAULT_EPOCH_SECONDS: u64 = 1_735_689_600;
 /// Bytes of WASI's insecure randomness before it repeats; CPython uses none.
 const INSECURE_RANDOM_BYTES: u64 = 4 << 10;
 
-/// The instance of wasmtime-wasi that touches file metadata.
-const FILESYSTEM_TYPES: &str = "wasi:filesystem/types@0.2.12";
-/// And the one that `os.urandom` and the seeds of generators come from.
+/// The instance of wasmtime-wasi that `os.urandom` and the seeds of generators come
+/// from.
 const RANDOM: &str = "wasi:random/random@0.2.12";
 /// And the one that hands out the mounts.
 const FILESYSTEM_PREOPENS: &str = "wasi:filesystem/preopens@0.2.12";
@@ -78,25 +72,14 @@ pub(crate) struct Host {
     limits: MemoryLimit,
     output: Output,
     randomness: Randomness,
-    epoch_seconds: u64,
-    /// Inode numbers in the order the guest meets them.
-    inodes: HashMap<(u64, u64), u64>,
-    /// Sorted entries not read yet, by directory stream.
-    directories: HashMap<u32, std::vec::IntoIter<DirectoryEntry>>,
-    /// Paths of mounts and of what was opened, by descriptor. Those of closed
-    /// ones stay until the number is used again.
-    paths: HashMap<u32, OpenPath>,
-}
-
-/// Where a descriptor leads.
-struct OpenPath {
-    path: String,
-    mount: bool,
+    /// Behind `wasi`, which has the folder for /tmp open.
+    files: Files,
 }
 
 impl Host {
     /// # Errors
-    /// [`Error::Instantiate`] when a mount cannot be opened.
+    /// [`Error::Instantiate`] when a mount cannot be opened, [`Error::Io`] when
+    /// there is no folder for /tmp.
     pub(crate) fn new(surroundings: &Surroundings<'_>) -> Result<Self, Error> {
         let output = Output::default();
         let stream = |purpose: &[u8]| Randomness::new(&surroundings.seed, purpose);
@@ -122,12 +105,18 @@ impl Host {
             .allow_udp(false)
             .allow_ip_name_lookup(false)
             .allow_blocking_current_thread(true);
-        for (host, guest) in [
-            (surroundings.stdlib, "/python-stdlib"),
-            (surroundings.site_packages, "/site-packages"),
+        let files = Files::new(surroundings.epoch_seconds)?;
+        for (host, guest, permissions) in [
+            (surroundings.stdlib, "/python-stdlib", FsPerms::ReadOnly),
+            (
+                surroundings.site_packages,
+                "/site-packages",
+                FsPerms::ReadOnly,
+            ),
+            (files.scratch(), "/tmp", FsPerms::ReadWrite),
         ] {
             builder
-                .preopened_dir(host, guest, FsPerms::ReadOnly)
+                .preopened_dir(host, guest, permissions)
                 .map_err(|e| {
                     Error::Instantiate(
                         Report::new(format!("cannot mount `{}` at {guest}", host.display()))
@@ -144,34 +133,13 @@ impl Host {
             },
             output,
             randomness: stream(b"secure"),
-            epoch_seconds: surroundings.epoch_seconds,
-            inodes: HashMap::new(),
-            directories: HashMap::new(),
-            paths: HashMap::new(),
+            files,
         })
     }
 
     /// Files and folders that the guest has opened and not closed, sorted.
     pub(crate) fn left_open(&self) -> Vec<String> {
-        let mut paths: Vec<String> = self
-            .paths
-            .iter()
-            .filter(|(id, opened)| {
-                let descriptor = Resource::<Descriptor>::new_borrow(**id);
-                !opened.mount && self.table.get(&descriptor).is_ok()
-            })
-            .map(|(_, opened)| opened.path.clone())
-            .collect();
-        paths.sort();
-        paths.dedup();
-        paths
-    }
-
-    fn opened(&mut self, folder: u32, name: &str, descriptor: u32) {
-        let folder = self.paths.get(&folder).map_or("", |opened| &opened.path);
-        let path = format!("{}/{name}", folder.trim_end_matches('/'));
-        self.paths
-            .insert(descriptor, OpenPath { path, mount: false });
+        self.files.left_open(&self.table)
     }
 
     /// The store's memory limiter.
@@ -184,6 +152,20 @@ impl Host {
         self.limits.reached
     }
 
+    /// `report`, with those limits the guest ran into that its own error may not
+    /// tell.
+    pub(crate) fn explain(&self, report: Report) -> Report {
+        let report = self.files.explain(report);
+        if self.limits.reached {
+            report.note(format!(
+                "it asked for more memory than memory-limit allows ({} MiB)",
+                self.limits.bytes >> 20
+            ))
+        } else {
+            report
+        }
+    }
+
     /// What the guest printed since the last call.
     pub(crate) fn take_output(&self) -> String {
         self.output.take()
@@ -194,29 +176,15 @@ impl Host {
         self.randomness.seeds()
     }
 
-    fn normalise(&self, stat: DescriptorStat) -> DescriptorStat {
-        let time = Some(Datetime {
-            seconds: self.epoch_seconds,
-            nanoseconds: 0,
-        });
-        DescriptorStat {
-            type_: stat.type_,
-            link_count: 1,
-            // The size of a directory is the file system's business.
-            size: match stat.type_ {
-                DescriptorType::Directory => 0,
-                _ => stat.size,
+    /// The guest's files.
+    pub(crate) fn view(&mut self) -> View<'_> {
+        View {
+            wasi: WasiFilesystemCtxView {
+                ctx: self.wasi.filesystem(),
+                table: &mut self.table,
             },
-            data_access_timestamp: time,
-            data_modification_timestamp: time,
-            status_change_timestamp: time,
+            files: &mut self.files,
         }
-    }
-
-    fn inode(&mut self, hash: MetadataHashValue) -> MetadataHashValue {
-        let next = self.inodes.len() as u64 + 1;
-        let lower = *self.inodes.entry((hash.lower, hash.upper)).or_insert(next);
-        MetadataHashValue { lower, upper: 0 }
     }
 }
 
@@ -245,104 +213,8 @@ pub(crate) fn linker(engine: &Engine, component: &Component) -> Result<Linker<Ho
 
 fn define_wasi(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     define_interfaces(linker)?;
-    // Times, inodes, directory sizes and directory order differ between two
-    // copies of the same files, and CPython's import system keeps them.
+    filesystem::define(linker)?;
     linker.allow_shadowing(true);
-    let mut types = linker.instance(FILESYSTEM_TYPES)?;
-    types.func_wrap_async(
-        "[method]descriptor.stat",
-        |mut store, (fd,): (Resource<Descriptor>,)| {
-            Box::new(async move {
-                let host: &mut Host = store.data_mut();
-                let stat = code(host.filesystem().stat(fd).await)?;
-                Ok((stat.map(|stat| host.normalise(stat)),))
-            })
-        },
-    )?;
-    types.func_wrap_async(
-        "[method]descriptor.stat-at",
-        |mut store, (fd, flags, path): (Resource<Descriptor>, PathFlags, String)| {
-            Box::new(async move {
-                let host: &mut Host = store.data_mut();
-                let stat = code(host.filesystem().stat_at(fd, flags, path).await)?;
-                Ok((stat.map(|stat| host.normalise(stat)),))
-            })
-        },
-    )?;
-    types.func_wrap_async(
-        "[method]descriptor.metadata-hash",
-        |mut store, (fd,): (Resource<Descriptor>,)| {
-            Box::new(async move {
-                let host: &mut Host = store.data_mut();
-                let hash = code(host.filesystem().metadata_hash(fd).await)?;
-                Ok((hash.map(|hash| host.inode(hash)),))
-            })
-        },
-    )?;
-    types.func_wrap_async(
-        "[method]descriptor.metadata-hash-at",
-        |mut store, (fd, flags, path): (Resource<Descriptor>, PathFlags, String)| {
-            Box::new(async move {
-                let host: &mut Host = store.data_mut();
-                let hash = code(host.filesystem().metadata_hash_at(fd, flags, path).await)?;
-                Ok((hash.map(|hash| host.inode(hash)),))
-            })
-        },
-    )?;
-    types.func_wrap_async(
-        "[method]descriptor.read-directory",
-        |mut store, (fd,): (Resource<Descriptor>,)| {
-            Box::new(async move {
-                let host: &mut Host = store.data_mut();
-                let stream = match code(host.filesystem().read_directory(fd).await)? {
-                    Ok(stream) => stream,
-                    Err(error) => return Ok((Err(error),)),
-                };
-                let stream_id = stream.rep();
-                match code(sorted_entries(&mut host.filesystem(), &stream).await)? {
-                    Ok(entries) => {
-                        host.directories.insert(stream_id, entries.into_iter());
-                        Ok((Ok(stream),))
-                    }
-                    Err(error) => Ok((Err(error),)),
-                }
-            })
-        },
-    )?;
-    types.func_wrap(
-        "[method]directory-entry-stream.read-directory-entry",
-        |mut store, (stream,): (Resource<DirectoryEntryStream>,)| {
-            let host: &mut Host = store.data_mut();
-            let entry = host
-                .directories
-                .get_mut(&stream.rep())
-                .and_then(Iterator::next);
-            Ok((Ok::<_, ErrorCode>(entry),))
-        },
-    )?;
-    types.func_wrap_async(
-        "[method]descriptor.open-at",
-        |mut store,
-         (fd, at, path, how, flags): (
-            Resource<Descriptor>,
-            PathFlags,
-            String,
-            OpenFlags,
-            DescriptorFlags,
-        )| {
-            Box::new(async move {
-                let host: &mut Host = store.data_mut();
-                let folder = fd.rep();
-                let mut filesystem = host.filesystem();
-                let opened = filesystem.open_at(fd, at, path.clone(), how, flags);
-                let opened = code(opened.await)?;
-                if let Ok(descriptor) = &opened {
-                    host.opened(folder, &path, descriptor.rep());
-                }
-                Ok((opened,))
-            })
-        },
-    )?;
     let mut random = linker.instance(RANDOM)?;
     random.func_wrap("get-random-bytes", |mut store, (len,): (u64,)| {
         let host: &mut Host = store.data_mut();
@@ -360,9 +232,7 @@ fn define_wasi(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
             let host: &mut Host = store.data_mut();
             let directories = preopens::Host::get_directories(&mut host.filesystem())?;
             for (descriptor, path) in &directories {
-                let path = path.clone();
-                let opened = OpenPath { path, mount: true };
-                host.paths.insert(descriptor.rep(), opened);
+                host.files.mounted(descriptor.rep(), path);
             }
             Ok((directories,))
         })?;
@@ -404,29 +274,6 @@ fn is_defined(name: &str) -> bool {
         && (!name.starts_with("wasi:sockets/")
             || name.starts_with("wasi:sockets/network@")
             || name.starts_with("wasi:sockets/instance-network@"))
-}
-
-async fn sorted_entries(
-    filesystem: &mut WasiFilesystemCtxView<'_>,
-    stream: &Resource<DirectoryEntryStream>,
-) -> FsResult<Vec<DirectoryEntry>> {
-    let mut entries = Vec::new();
-    while let Some(entry) = filesystem
-        .read_directory_entry(Resource::new_borrow(stream.rep()))
-        .await?
-    {
-        entries.push(entry);
-    }
-    entries.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(entries)
-}
-
-/// An error the guest gets, apart from one that ends the run.
-fn code<T>(result: FsResult<T>) -> wasmtime::Result<Result<T, ErrorCode>> {
-    match result {
-        Ok(value) => Ok(Ok(value)),
-        Err(error) => Ok(Err(error.downcast()?)),
-    }
 }
 
 fn define_stubs(
@@ -651,10 +498,10 @@ impl ResourceLimiter for MemoryLimit {
     fn table_growing(
         &mut self,
         _current: usize,
-        _desired: usize,
+        desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        Ok(true)
+        Ok(desired <= TABLE_LIMIT_ELEMENTS)
     }
 }
 
@@ -662,11 +509,23 @@ impl ResourceLimiter for MemoryLimit {
 #[derive(Clone, Default)]
 struct Output(Arc<Mutex<Vec<u8>>>);
 
+/// In place of what did not fit.
+const OUTPUT_DROPPED: &[u8] = b"\n(it printed more than is kept)";
+
 impl Output {
     fn write(&self, bytes: &[u8]) {
         let mut buffer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = OUTPUT_LIMIT_BYTES.saturating_sub(buffer.len());
-        buffer.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        // Above the limit the buffer ends in the notice.
+        let Some(room) = OUTPUT_LIMIT_BYTES.checked_sub(buffer.len()) else {
+            return;
+        };
+        match bytes.get(..room) {
+            Some(first) if bytes.len() > room => {
+                buffer.extend_from_slice(first);
+                buffer.extend_from_slice(OUTPUT_DROPPED);
+            }
+            _ => buffer.extend_from_slice(bytes),
+        }
     }
 
     fn take(&self) -> String {
@@ -776,9 +635,16 @@ mod tests {
     #[test]
     fn output_is_bounded() {
         let output = Output::default();
-        output.write(&vec![b'x'; OUTPUT_LIMIT_BYTES]);
-        output.write(b"more");
-        assert_eq!(output.take().len(), OUTPUT_LIMIT_BYTES);
+        let all = "x".repeat(OUTPUT_LIMIT_BYTES);
+        output.write(all.as_bytes());
+        assert_eq!(output.take(), all);
+        output.write(all.as_bytes());
+        for _ in 0..3 {
+            output.write(b"more");
+        }
+        let kept = output.take();
+        assert_eq!(kept.len(), OUTPUT_LIMIT_BYTES + OUTPUT_DROPPED.len());
+        assert!(kept.ends_with("x\n(it printed more than is kept)"));
         assert_eq!(output.take(), "");
     }
 }

@@ -7,6 +7,7 @@
 use crate::cache::{Key, KeyBuilder};
 use crate::config::Config;
 use crate::error::{Error, Report};
+use crate::filesystem::BYTECODE_CACHE;
 use crate::graph::Graph;
 use crate::packages::Sources;
 use crate::runtime::{self, LibraryFile, StdlibSource};
@@ -255,7 +256,11 @@ pub(crate) fn states(paths: &[PathBuf], known: &[FileState]) -> Result<Vec<FileS
                 return Ok((*file).clone());
             }
             let now = nanoseconds(SystemTime::now());
-            let content = fs::read(path).map_err(|e| Error::io("read", path, e))?;
+            let content = if path.is_dir() {
+                Vec::new()
+            } else {
+                fs::read(path).map_err(|e| Error::io("read", path, e))?
+            };
             Ok(FileState {
                 settled: meta.newest() < now - RACY.as_nanos() as i128,
                 path: path.clone(),
@@ -266,20 +271,27 @@ pub(crate) fn states(paths: &[PathBuf], known: &[FileState]) -> Result<Vec<FileS
         .collect()
 }
 
-/// The files below `dir`, sorted, links followed; no bytecode caches, which
-/// differ between two installations of the same packages.
+/// The files below `dir`, and folders with nothing in them (to Python a package
+/// too), sorted, links followed; no bytecode caches, which differ between two
+/// installations of the same packages.
 pub(crate) fn tree(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut files = Vec::new();
     let walk = walkdir::WalkDir::new(dir)
         .follow_links(true)
         .sort_by_file_name()
         .into_iter()
-        .filter_entry(|entry| entry.file_name() != "__pycache__");
+        .filter_entry(|entry| entry.file_name() != BYTECODE_CACHE);
     for entry in walk {
+        // A link that leads nowhere, or round in a circle, adds nothing.
+        let linked = |e: &walkdir::Error| e.depth() > 0 && e.path().is_some_and(Path::is_symlink);
+        if entry.as_ref().is_err_and(linked) {
+            continue;
+        }
         let entry = entry.map_err(|e| {
             Error::Io(Report::new(format!("cannot list `{}`", dir.display())).source(e))
         })?;
-        if entry.file_type().is_file() {
+        let empty = || fs::read_dir(entry.path()).is_ok_and(|mut inside| inside.next().is_none());
+        if entry.file_type().is_file() || entry.file_type().is_dir() && empty() {
             files.push(entry.into_path());
         }
     }
@@ -335,6 +347,11 @@ mod tests {
         assert_eq!(site_digest(one.path()), site_digest(two.path()));
         fs::create_dir(two.path().join("pkg/__pycache__")).unwrap();
         fs::write(two.path().join("pkg/__pycache__/a.pyc"), "x").unwrap();
+        assert_eq!(site_digest(one.path()), site_digest(two.path()));
+        // To Python this is a package, and in no listing of files.
+        fs::create_dir(two.path().join("namespace")).unwrap();
+        assert_ne!(site_digest(one.path()), site_digest(two.path()));
+        fs::remove_dir(two.path().join("namespace")).unwrap();
         assert_eq!(site_digest(one.path()), site_digest(two.path()));
         fs::rename(two.path().join("pkg/a.py"), two.path().join("pkg/b.py")).unwrap();
         assert_ne!(site_digest(one.path()), site_digest(two.path()));

@@ -54,18 +54,22 @@
 //! [`Builder::new`] takes explicit paths and prints nothing.
 
 #![deny(missing_docs)]
+#![deny(unsafe_code)]
 #![forbid(unsafe_op_in_unsafe_fn)]
 
 #[cfg(feature = "wheels")]
 mod archive;
 mod cache;
 mod config;
+#[cfg(test)]
+mod conformance;
 mod diagnosis;
 mod emit;
 mod engine;
 mod environment;
 mod error;
 mod extension;
+mod filesystem;
 mod graph;
 mod host;
 mod hot;
@@ -306,6 +310,9 @@ impl Builder {
         stamp.store(&stamp_file);
         // Only now: until here, the last result is as it was.
         site_packages.sweep(&folder);
+        for folder in [self.source.out_dir(), &folder] {
+            cache::sweep(folder);
+        }
 
         emit::say(&format!("done in {:.2?}", started.elapsed()));
         directives.extend(built.warnings);

@@ -17,13 +17,9 @@ use wasmparser::{
     Validator, WasmFeatures,
 };
 
-use crate::sections::{self, Kind, Section, id};
+use crate::sections::{self, Kind, Section, check_nesting, id};
 
 const INITIALIZE: &str = "_initialize";
-
-/// How deep components may nest: enough for any real one, and a bound on the
-/// recursion here and in [`sections`].
-const MAX_NESTING: usize = 100;
 
 /// Sections of a component that define, or refer to, core modules.
 mod component_id {
@@ -112,14 +108,6 @@ fn strip(bytes: &[u8], expected: Kind, depth: usize) -> Result<Option<Vec<u8>>> 
         kept.push((id, inner.map_or(Cow::Borrowed(data), Cow::Owned)));
     }
     Ok(changed.then(|| assemble(expected, &kept)))
-}
-
-fn check_nesting(depth: usize) -> Result<()> {
-    ensure!(
-        depth <= MAX_NESTING,
-        "components are nested more than {MAX_NESTING} levels deep"
-    );
-    Ok(())
 }
 
 fn parse_as(bytes: &[u8], expected: Kind) -> Result<Vec<Section<'_>>> {

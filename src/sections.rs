@@ -22,6 +22,20 @@ pub(crate) mod id {
     pub(crate) const COMPONENT: u8 = 4;
 }
 
+/// How deep components may nest: enough for any real one, and a bound on
+/// recursion.
+const MAX_NESTING: usize = 100;
+
+/// # Errors
+/// When `depth` is more than components may nest.
+pub(crate) fn check_nesting(depth: usize) -> Result<()> {
+    ensure!(
+        depth <= MAX_NESTING,
+        "components are nested more than {MAX_NESTING} levels deep"
+    );
+    Ok(())
+}
+
 const MODULE_HEADER: [u8; 8] = *b"\0asm\x01\0\0\0";
 const COMPONENT_HEADER: [u8; 8] = *b"\0asm\x0d\0\x01\0";
 
@@ -104,16 +118,18 @@ pub(crate) fn map_core_modules(
     rewrite: &mut RewriteModule<'_>,
 ) -> Result<Vec<u8>> {
     let mut out = Vec::with_capacity(component.len());
-    map_into(component, &mut 0, rewrite, &mut out)?;
+    map_into(component, 0, &mut 0, rewrite, &mut out)?;
     Ok(out)
 }
 
 fn map_into(
     component: &[u8],
+    depth: usize,
     position: &mut usize,
     rewrite: &mut RewriteModule<'_>,
     out: &mut Vec<u8>,
 ) -> Result<()> {
+    check_nesting(depth)?;
     let (kind, sections) = parse(component)?;
     ensure!(
         kind == Kind::Component,
@@ -129,7 +145,7 @@ fn map_into(
             }
             id::COMPONENT => {
                 let mut nested = Vec::with_capacity(section.data.len());
-                map_into(section.data, position, rewrite, &mut nested)?;
+                map_into(section.data, depth + 1, position, rewrite, &mut nested)?;
                 push(out, section.id, &nested);
             }
             _ => push(out, section.id, section.data),
@@ -141,18 +157,19 @@ fn map_into(
 /// The core modules of a component in the order [`map_core_modules`] visits
 /// them.
 pub(crate) fn core_modules(component: &[u8]) -> Result<Vec<&[u8]>> {
-    fn collect<'a>(component: &'a [u8], modules: &mut Vec<&'a [u8]>) -> Result<()> {
+    fn collect<'a>(component: &'a [u8], depth: usize, modules: &mut Vec<&'a [u8]>) -> Result<()> {
+        check_nesting(depth)?;
         for section in parse(component)?.1 {
             match section.id {
                 id::CORE_MODULE => modules.push(section.data),
-                id::COMPONENT => collect(section.data, modules)?,
+                id::COMPONENT => collect(section.data, depth + 1, modules)?,
                 _ => {}
             }
         }
         Ok(())
     }
     let mut modules = Vec::new();
-    collect(component, &mut modules)?;
+    collect(component, 0, &mut modules)?;
     Ok(modules)
 }
 
@@ -215,6 +232,18 @@ mod tests {
         let modules = core_modules(&new).unwrap();
         assert_eq!(modules[1], MODULE_HEADER);
         assert_eq!(modules[2], module_with_custom("last"));
+    }
+
+    #[test]
+    fn nesting_without_end_is_an_error() {
+        let mut component = COMPONENT_HEADER.to_vec();
+        for _ in 0..200 {
+            let mut outer = COMPONENT_HEADER.to_vec();
+            push(&mut outer, id::COMPONENT, &component);
+            component = outer;
+        }
+        assert!(core_modules(&component).is_err());
+        assert!(map_core_modules(&component, &mut |_, _| Ok(None)).is_err());
     }
 
     #[test]

@@ -141,12 +141,15 @@ struct Member {
 enum Content {
     File(PathBuf),
     Bytes(Vec<u8>),
+    /// To Python a package without modules.
+    EmptyFolder,
 }
 
 impl Content {
     fn read(&self) -> Result<std::borrow::Cow<'_, [u8]>, Error> {
         match self {
             Self::Bytes(bytes) => Ok(bytes.into()),
+            Self::EmptyFolder => Ok([][..].into()),
             Self::File(path) => {
                 let bytes = fs::read(path).map_err(|e| Error::io("read", path, e))?;
                 Ok(bytes.into())
@@ -283,10 +286,12 @@ fn contents(source: &Source) -> Result<Contents, Error> {
             let mut contents = Contents::default();
             for file in source.files()? {
                 let relative = file.strip_prefix(&source.path).unwrap_or(&file);
-                contents.members.push(Member {
-                    path: format!("{prefix}{}", guest_path(relative, source)?),
-                    content: Content::File(file),
-                });
+                let path = format!("{prefix}{}", guest_path(relative, source)?);
+                let content = match file.is_dir() {
+                    true => Content::EmptyFolder,
+                    false => Content::File(file),
+                };
+                contents.members.push(Member { path, content });
             }
             Ok(contents)
         }
@@ -588,6 +593,7 @@ fn write(root: &Path, tree: &BTreeMap<String, (usize, Content)>) -> Result<(), E
         match content {
             Content::File(source) => fs::copy(source, &target).map(drop),
             Content::Bytes(bytes) => fs::write(&target, bytes),
+            Content::EmptyFolder => fs::create_dir_all(&target),
         }
         .map_err(|e| Error::io("write", &target, e))
     })

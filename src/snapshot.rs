@@ -5,7 +5,7 @@
 //! component without function bodies (`hot.rs`).
 
 use crate::diagnosis;
-use crate::engine::Compiler;
+use crate::engine::{self, Compiler};
 use crate::error::{Error, Report};
 use crate::host::{self, Host, Surroundings};
 use crate::reseed;
@@ -175,13 +175,14 @@ pub(crate) fn take(
     })
 }
 
-/// Runs `scripts`, each of which may fail, and returns the snapshot.
+/// Runs `scripts`, and `failing` ones, which raise, and returns the snapshot.
 #[cfg(test)]
 pub(crate) fn record(
     instrumented: &Instrumented<'_>,
     component: &Component,
     surroundings: &Surroundings<'_>,
     scripts: &[String],
+    failing: &[&str],
     finalize: bool,
 ) -> Result<Vec<u8>, Failure> {
     block_on(async {
@@ -190,6 +191,9 @@ pub(crate) fn record(
             if let Err(message) = guest.execute(script, "script").await? {
                 panic!("{message}");
             }
+        }
+        for script in failing {
+            guest.execute(script, "script").await?.unwrap_err();
         }
         if finalize {
             // The hook is called behind the snapshot, which is too late to be recorded.
@@ -354,12 +358,7 @@ impl Guest {
         let mut report = Report::new(summary)
             .traceback_text(message)
             .output_text(printed);
-        if host.memory_limit_reached() {
-            report = report.note(format!(
-                "it asked for more memory than memory-limit allows ({} MiB)",
-                surroundings.memory_limit >> 20
-            ));
-        }
+        report = host.explain(report);
         if let Some(hint) = diagnosis::hint(
             what,
             message,
@@ -535,6 +534,8 @@ impl Guest {
             .get_typed_func::<(), (R,)>(&mut self.store, func)
             .expect(missing);
         self.store.set_epoch_deadline(u64::MAX / 2);
+        // The bound on what a call may hand over is meant for the guest's own.
+        self.store.set_hostcall_fuel(usize::MAX);
         let (value,) = func.call_async(&mut self.store, ()).await.expect(missing);
         read(&self.store, value)
     }
@@ -612,7 +613,8 @@ impl Stop {
         stage: fn(Report) -> Error,
         hint: &str,
     ) -> Failure {
-        let report = Report::new(summary).output_text(store.data().take_output());
+        let host = store.data();
+        let report = host.explain(Report::new(summary).output_text(host.take_output()));
         let report = if hint.is_empty() {
             report
         } else {
@@ -635,7 +637,29 @@ impl Stop {
                 }
                 match error.downcast_ref::<Trap>() {
                     Some(Trap::Interrupt) => timed_out(report),
-                    _ => Failure::Trap(stage(report.source(error))),
+                    Some(Trap::StackOverflow) => Failure::Final(stage(
+                        report
+                            .note(format!(
+                                "it used up the stack ({} MiB)",
+                                engine::WASM_STACK_BYTES >> 20
+                            ))
+                            .hint("is there a recursion without end at import time?"),
+                    )),
+                    Some(Trap::UnreachableCodeReached) => Failure::Trap(stage(
+                        report
+                            .note("C code in it gave up (`abort`, or a failed assertion)")
+                            .source(error),
+                    )),
+                    Some(Trap::MemoryOutOfBounds) => Failure::Trap(stage(
+                        report
+                            .note(
+                                "it left its memory, as C code does that calls itself without end",
+                            )
+                            .source(error),
+                    )),
+                    Some(_) => Failure::Trap(stage(report.source(error))),
+                    // The host refused something, and would do so again.
+                    None => Failure::Final(stage(report.source(error))),
                 }
             }
         }

@@ -432,9 +432,11 @@ impl Run<'_> {
             .is_empty()
             && hot::is_profiled(self.linked).map_err(not_understood)?;
         let mut last = None;
+        let mut enough = profiled;
         for (compiler, engine) in engines {
             for bodies in [Bodies::Start, Bodies::All] {
-                if bodies == Bodies::Start && !profiled {
+                // What was missing for one compiler is for the next.
+                if bodies == Bodies::Start && !enough {
                     continue;
                 }
                 let ready = match compiled.take() {
@@ -456,7 +458,12 @@ impl Run<'_> {
                 match self.attempt(*compiler, engine, bodies, ready) {
                     Ok(built) => return Ok(built),
                     Err(Attempt::Failed(error)) => return Err(error),
-                    Err(Attempt::Compile(error) | Attempt::Trap(error)) => {
+                    Err(Attempt::Trap(error)) => {
+                        emit::say(&format!("{error}; trying another way"));
+                        enough = false;
+                        last = Some(error);
+                    }
+                    Err(Attempt::Compile(error)) => {
                         emit::say(&format!("{error}; trying another way"));
                         last = Some(error);
                     }

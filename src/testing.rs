@@ -85,6 +85,16 @@ impl Workbench {
         snapshot::compile(&self.engine, Compiler::Winch, &part).unwrap()
     }
 
+    /// Executes `scripts` in a Python that has just started, on the host that
+    /// snapshots are taken on: what each printed, or Python's error.
+    pub(crate) fn fresh(&self, scripts: &[&str]) -> Vec<Result<String, String>> {
+        let code = Code::new(self, self.linked.clone());
+        let executed = code.run(0, |component, surroundings| {
+            snapshot::execute(component, surroundings, scripts)
+        });
+        executed.into_iter().map(|(result, _)| result).collect()
+    }
+
     /// Takes snapshots, with `imports` and `on_restore` each.
     pub(crate) fn snapshots(&self, scripts: &[(&[&str], &[&str])]) -> Vec<Restorable<'_>> {
         let skeleton = hot::skeleton(&self.linked).unwrap();
@@ -167,7 +177,8 @@ impl<'a> Code<'a> {
     ) -> T {
         let result = self.bench.with_surroundings(entropy, |surroundings| {
             match run(&self.start, surroundings) {
-                Err(Failure::Trap(_)) => {
+                Err(Failure::Trap(error)) => {
+                    eprintln!("with all bodies, after: {error:?}");
                     let compile = || self.bench.compile(&self.bytes, Bodies::All);
                     run(self.all.get_or_init(compile), surroundings)
                 }

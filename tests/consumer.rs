@@ -191,10 +191,13 @@ fn a_package_is_verified_from_its_archive() {
          [package.metadata.eryx]\nimports = [\"json\"]\n\n\
          [build-dependencies]\neryx-preinit-build = \"0.1\"\n",
     );
-    let patch = format!(
-        "patch.crates-io.eryx-preinit-build.path={:?}",
-        project::root().to_str().unwrap()
-    );
+    // This crate may not be published yet. The option reaches this cargo, the file
+    // those that the build script starts, in the folder of the unpacked archive.
+    let crate_path = project::root().to_str().unwrap();
+    let patch = format!("patch.crates-io.eryx-preinit-build.path={crate_path:?}");
+    let folder = project::shared(".cargo");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("config.toml"), &patch).unwrap();
     let ran = project
         .cargo(&["package", "--allow-dirty", "--config", &patch], &[])
         .succeeded();

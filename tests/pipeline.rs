@@ -1,12 +1,18 @@
 //! The pipeline without cargo around it: real libraries, real Python.
 
-mod python;
-
 use eryx_preinit_build::{Builder, EngineChoice, Error};
-use python::{builder, cache, runtime};
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
+
+mod runtime;
+
+fn builder(out: &Path, imports: &[&str]) -> Builder {
+    let mut builder = Builder::new(out, runtime::folder("0.5.0"));
+    builder.config.imports = imports.iter().map(|&s| s.to_owned()).collect();
+    builder.config.cache_dir = Some(runtime::cache());
+    builder
+}
 
 /// A builder whose site-packages holds `modules`.
 fn with_modules(dir: &Path, modules: &[(&str, &str)]) -> Builder {
@@ -258,9 +264,9 @@ fn eight_builds_at_once_run_python_once() {
 #[test]
 fn the_newest_runtime_works_by_path() {
     let dir = tempfile::tempdir().unwrap();
-    let mut builder = Builder::new(dir.path(), runtime("0.14.0"));
+    let mut builder = Builder::new(dir.path(), runtime::folder("0.14.0"));
     builder.config.imports = vec!["json".to_owned(), "re".to_owned()];
-    builder.config.cache_dir = Some(cache());
+    builder.config.cache_dir = Some(runtime::cache());
     let artifacts = builder.build().unwrap();
     assert!(artifacts.python_wasm().bytes > 1_000_000);
 }

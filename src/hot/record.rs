@@ -180,6 +180,7 @@ fn run(component: &[u8], stdlib: &Path, scripts: &[String], finalize: bool) -> V
         &compiled,
         &surroundings(stdlib, empty.path()),
         scripts,
+        if finalize { &FAILING } else { &[] },
         finalize,
     )
     .unwrap_or_else(|failure| panic!("{:?}", failure.into_error()));
@@ -195,6 +196,14 @@ fn surroundings<'a>(stdlib: &'a Path, site_packages: &'a Path) -> Surroundings<'
         memory_limit: 2 << 30,
     }
 }
+
+/// What goes wrong while a snapshot is made, and has to be reported.
+const FAILING: [&str; 4] = [
+    "import not_there",
+    "a b",
+    "raise ValueError('x') from OSError(2)",
+    "print(compile, repr(OSError))\nraise ImportError('x')",
+];
 
 /// What a snapshot is likely to run: every importable module of the standard
 /// library, and everyday use of the language.

@@ -1,0 +1,67 @@
+//! The root of another crate, `fuzz/Cargo.toml`: the source files that read
+//! untrusted bytes, without Wasmtime, and what has to hold for any bytes.
+
+#![allow(dead_code, unused_imports, reason = "the files serve the whole crate")]
+
+mod cache;
+mod config;
+mod error;
+mod hot;
+mod rewrite;
+mod sections;
+
+pub use config::{Config, EngineChoice, Extension};
+pub use error::{Error, Report};
+use std::path::Path;
+
+/// A `[package.metadata.eryx]` block, as `cargo metadata` hands it over: a
+/// configuration that passes its own checks, or a report that can be printed.
+pub fn metadata_block(data: &[u8]) {
+    let Ok(block) = serde_json::from_slice(data) else {
+        return;
+    };
+    match Config::from_metadata(Some(&block), Path::new("/project/Cargo.toml")) {
+        Ok(config) => config.check().expect("what was read is valid"),
+        Err(error) => {
+            let report = format!("{error:?}");
+            assert!(report.len() < 1000 + 200 * data.len(), "{} bytes", report.len());
+        }
+    }
+}
+
+/// Bytes as a component: every pass returns. A valid component stays valid, keeps
+/// its modules, and has nothing custom after stripping.
+pub fn rewriter(data: &[u8]) {
+    let valid = rewrite::validate(data).is_ok();
+    let check = |pass: &str, result: anyhow::Result<Vec<u8>>| match result {
+        Ok(new) if valid => {
+            if let Err(error) = rewrite::validate(&new) {
+                panic!("{pass} made a valid component invalid: {error:?}");
+            }
+            Some(new)
+        }
+        Ok(new) => Some(new),
+        Err(_) => None,
+    };
+    let stripped = rewrite::strip_custom_sections(data).map(|new| new.into_owned());
+    if let Some(stripped) = check("stripping", stripped) {
+        let again = rewrite::strip_custom_sections(&stripped).unwrap();
+        assert_eq!(again, stripped, "nothing is left to strip");
+    }
+    let restored = rewrite::restore_initialize(data).map(|new| new.into_owned());
+    if let Some(restored) = check("restoring", restored) {
+        let again = rewrite::restore_initialize(&restored).unwrap();
+        assert_eq!(again, restored, "nothing is left to restore");
+    }
+    if let Some(skeleton) = check("taking bodies out", hot::skeleton(data)) {
+        let whole = hot::with_bodies(&skeleton, data);
+        if let Some(whole) = check("putting bodies back", whole) {
+            let modules = |bytes| sections::core_modules(bytes).unwrap().len();
+            assert_eq!(modules(&whole), modules(data));
+        }
+        check(
+            "dropping exports",
+            hot::runnable(&skeleton, data, hot::Bodies::All),
+        );
+    }
+}
