@@ -6,6 +6,7 @@
 //!   link/<key>        linked component
 //!   code/<key>        compiled instrumented component
 //!   snapshot/<key>    finished component
+//!   findings/<key>    what to warn of when the result is used
 //!   verified/<key>    nothing: a snapshot of this code was loaded and ran
 //!   native/<key>      native code of a finished component
 //!   reuse/<key>       which of those has the code of other snapshots, too
@@ -103,6 +104,9 @@ pub(crate) enum Stage {
     Link,
     Code,
     Snapshot,
+    /// What to warn of when another stage's entry of this key is used: a JSON array of
+    /// strings.
+    Findings,
     /// An empty entry: a snapshot of this code was loaded and ran.
     Verified,
     /// Native code of a snapshot.
@@ -112,10 +116,11 @@ pub(crate) enum Stage {
 }
 
 impl Stage {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Link,
         Self::Code,
         Self::Snapshot,
+        Self::Findings,
         Self::Verified,
         Self::Native,
         Self::Reuse,
@@ -126,6 +131,7 @@ impl Stage {
             Self::Link => "link",
             Self::Code => "code",
             Self::Snapshot => "snapshot",
+            Self::Findings => "findings",
             Self::Verified => "verified",
             Self::Native => "native",
             Self::Reuse => "reuse",

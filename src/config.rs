@@ -18,19 +18,20 @@ mod tests;
 mod text;
 mod units;
 
+pub(crate) use paths::{Pattern, matching};
 pub use precompile::{CpuLevel, OptLevel, Precompile};
 pub(crate) use suggest::nearest;
 
 use crate::Error;
 use fields::Fields;
 use paths::{
-    cache_dir_problem, extension_path_problem, runtime_path_problem, site_packages_path_problem,
-    stdlib_path_problem, without_trailing_slash,
+    cache_dir_problem, extension_path_problem, package_path_problem, runtime_path_problem,
+    setup_path_problem, site_packages_path_problem, stdlib_path_problem, without_trailing_slash,
 };
 use problems::{Problems, Seen, SeenExtensions};
 use rules::{
     check_cache_size, check_import, check_memory_limit, check_module, check_on_restore,
-    check_output, check_path, check_timeout,
+    check_output, check_package, check_path, check_setup, check_timeout,
 };
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -43,9 +44,12 @@ const KEYS: &[&str] = &[
     "imports",
     "on-restore",
     "extensions",
+    "packages",
     "runtime",
     "stdlib",
     "site-packages",
+    "setup",
+    "setup-code",
     "engine",
     "strip",
     "verify",
@@ -83,10 +87,14 @@ pub struct Config {
     /// Default: none.
     pub on_restore: Vec<String>,
     /// `extensions`: native extension modules to link in, each written as
-    /// `"path.so"` or `{ path = "path.so", module = "pkg._core" }`.
-    /// Default: none. This version checks the entries but links none, and refuses
-    /// a list that is not empty.
+    /// `"path.so"` or `{ path = "path.so", module = "pkg._core" }`. A wheel
+    /// (`"name.whl"`) brings its Python files along. A shared library that is no
+    /// extension module is linked where another one needs it. Default: none.
     pub extensions: Vec<Extension>,
+    /// `packages`: Python packages to mount at /site-packages: wheels (`.whl`),
+    /// source distributions (`.tar.gz`), package folders, single modules (`.py`).
+    /// The last part of a path may hold `*` and `?`. Default: none.
+    pub packages: Vec<PathBuf>,
     /// `runtime`: the folder of an unpacked `eryx-runtime` package, with `libs/`
     /// and `prebuilt/` in it. Default: the package in the dependency graph.
     pub runtime: Option<PathBuf>,
@@ -95,8 +103,15 @@ pub struct Config {
     /// Default: the archive in the `eryx` package of the dependency graph; without
     /// one, CPython 3.14.0's, which this crate carries.
     pub stdlib: Option<PathBuf>,
-    /// `site-packages`: a folder of third-party Python modules. Default: none.
+    /// `site-packages`: a folder of third-party Python modules, as an installer
+    /// leaves it. Extension modules for WASI in it are linked. Default: none.
     pub site_packages: Option<PathBuf>,
+    /// `setup`: a Python file to run after the imports. What it leaves in memory,
+    /// its global names among it, is in the snapshot. Default: none.
+    pub setup: Option<PathBuf>,
+    /// `setup-code`: Python code, in place of the file that `setup` names.
+    /// Default: none.
+    pub setup_code: Option<String>,
     /// `engine`: the compiler for the code that runs at build time, `"auto"`,
     /// `"winch"` or `"cranelift"`. Default: `"auto"`.
     pub engine: EngineChoice,
@@ -191,9 +206,12 @@ impl Default for Config {
             imports: Vec::new(),
             on_restore: Vec::new(),
             extensions: Vec::new(),
+            packages: Vec::new(),
             runtime: None,
             stdlib: None,
             site_packages: None,
+            setup: None,
+            setup_code: None,
             engine: EngineChoice::Auto,
             strip: true,
             verify: true,
@@ -241,9 +259,12 @@ impl Config {
             imports: fields.imports(),
             on_restore: fields.on_restore(),
             extensions: fields.extensions(),
+            packages: fields.packages(),
             runtime: fields.path("runtime"),
             stdlib: fields.path("stdlib"),
             site_packages: fields.path("site-packages"),
+            setup: fields.path("setup"),
+            setup_code: fields.setup_code(),
             engine: fields.engine(),
             strip: fields.boolean("strip", default.strip),
             verify: fields.boolean("verify", default.verify),
@@ -256,6 +277,11 @@ impl Config {
             summary: fields.boolean("summary", default.summary),
             precompile: precompile::read(&mut fields),
         };
+        check_setup(
+            &mut problems,
+            table.contains_key("setup"),
+            config.setup_code.as_deref(),
+        );
         problems.finish()?;
         Ok(config)
     }
@@ -291,15 +317,27 @@ impl Config {
                 check_module(&mut problems, &mut seen.modules, &key, module);
             }
         }
+        let mut seen = Seen::default();
+        for (index, path) in self.packages.iter().enumerate() {
+            check_package(&mut problems, &mut seen, index, path, |path| {
+                show_path(path)
+            });
+        }
         for (key, path) in [
             ("runtime", &self.runtime),
             ("stdlib", &self.stdlib),
             ("site-packages", &self.site_packages),
+            ("setup", &self.setup),
         ] {
             if let Some(path) = path {
                 check_path(&mut problems, key, &path.to_string_lossy());
             }
         }
+        check_setup(
+            &mut problems,
+            self.setup.is_some(),
+            self.setup_code.as_deref(),
+        );
         check_output(&mut problems, &self.output);
         check_timeout(&mut problems, self.timeout);
         check_memory_limit(&mut problems, self.memory_limit);
@@ -323,8 +361,12 @@ impl Config {
             let problem = extension_path_problem(&without_trailing_slash(&extension.path));
             problems.add_if(&format!("extensions[{index}]"), problem);
         }
+        for (index, path) in self.packages.iter().enumerate() {
+            let problem = package_path_problem(&without_trailing_slash(path));
+            problems.add_if(&format!("packages[{index}]"), problem);
+        }
         type Check = fn(&Path) -> Option<String>;
-        let checks: [(&str, &Option<PathBuf>, Check); 4] = [
+        let checks: [(&str, &Option<PathBuf>, Check); 5] = [
             ("runtime", &self.runtime, runtime_path_problem),
             ("stdlib", &self.stdlib, stdlib_path_problem),
             (
@@ -332,6 +374,7 @@ impl Config {
                 &self.site_packages,
                 site_packages_path_problem,
             ),
+            ("setup", &self.setup, setup_path_problem),
             ("cache-dir", &self.cache_dir, cache_dir_problem),
         ];
         for (key, path, check) in checks {

@@ -1,7 +1,7 @@
 //! From Python's own words to what to do about a failed import.
 
 use crate::config::nearest;
-use crate::snapshot::EXITED;
+use crate::snapshot::{ENDED, EXITED};
 use std::path::Path;
 
 /// What to do next about `module`, whose import ended in `traceback`; `roots` are
@@ -20,14 +20,18 @@ pub(crate) fn hint(
     match kind.rsplit('.').next().unwrap_or(kind) {
         "ModuleNotFoundError" => Some(not_found(module, quoted(text)?, roots)),
         "ImportError" if text.contains("library not found") => Some(
-            "it needs a native extension, and this version links none: use a pure-Python \
-             alternative"
+            "the file is there, but is no extension module for CPython 3.14 on wasm32-wasi, or \
+             was not linked: name one that is in `extensions`"
                 .into(),
         ),
         "ImportError" if text.contains(EXITED) => Some(format!(
             "`{module}` ends the process when it is imported: it is a program, or refuses this \
              platform; import what it is made of instead"
         )),
+        "RuntimeError" if text.contains(ENDED) => Some(
+            "set-up code has to run to its end: a snapshot of a program that has ended is of no use"
+                .into(),
+        ),
         "MemoryError" => Some("raise `memory-limit` in [package.metadata.eryx]".into()),
         _ => None,
     }
@@ -51,19 +55,53 @@ fn not_found(module: &str, missing: &str, roots: &[&Path]) -> String {
         return match near() {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!(
-                "`{top}` is neither in the standard library nor in site-packages: install it \
-                 into a folder (`pip install --target DIR {top}`) and name that as \
-                 `site-packages` in [package.metadata.eryx]"
+                "`{top}` is neither in the standard library nor in site-packages: name its \
+                 folder or wheel in `packages` in [package.metadata.eryx], or install it into a \
+                 folder (`pip install --target DIR {top}`) and name that as `site-packages`"
             ),
         };
     }
     if top.starts_with('_') {
         return format!(
-            "`{module}` needs the native extension `{top}`, which CPython for WASI does not have: use \
-             a pure-Python alternative"
+            "`{module}` needs the native extension `{top}`, which CPython for WASI does not have: \
+             name one built for WASI in `extensions`, or use a pure-Python alternative"
         );
     }
-    format!("`{module}` depends on `{top}`: install it into `site-packages` too")
+    format!(
+        "`{module}` depends on `{top}`: add it to `packages`, or install it into `site-packages`"
+    )
+}
+
+/// A traceback of set-up code, without the frames above that code, and with its
+/// lines, which Python cannot read.
+pub(crate) fn setup_traceback(traceback: &str, name: &str, code: &str) -> String {
+    let own = format!("  File \"{name}\", line ");
+    let lines: Vec<&str> = traceback.lines().collect();
+    let is_frame = |line: &str| line.starts_with("  File ") || line.starts_with("    ");
+    let first = lines.iter().position(|line| line.starts_with(&own));
+    let mut text = String::new();
+    for (index, line) in lines.iter().enumerate() {
+        // The runtime's own frames, and that of the code which runs the user's.
+        if is_frame(line) && first.is_some_and(|first| index < first) {
+            continue;
+        }
+        text.push_str(line);
+        text.push('\n');
+        let shown = lines
+            .get(index + 1)
+            .is_some_and(|next| next.starts_with("    "));
+        let number: Option<usize> = line
+            .strip_prefix(&own)
+            .and_then(|rest| rest.split(',').next()?.parse().ok());
+        if let (false, Some(number)) = (shown, number)
+            && let Some(source) = code.lines().nth(number.saturating_sub(1))
+        {
+            text.push_str("    ");
+            text.push_str(source.trim());
+            text.push('\n');
+        }
+    }
+    text
 }
 
 /// Whether the module `top` of `root`, or what makes it a package, is somewhere else.
@@ -157,7 +195,7 @@ mod tests {
             (
                 "ext",
                 "ImportError: library not found".into(),
-                "native extension",
+                "`extensions`",
             ),
             ("big", "MemoryError".into(), "memory-limit"),
         ] {
@@ -165,5 +203,20 @@ mod tests {
             assert!(hint.contains(advice), "{module}: {hint}");
         }
         assert_eq!(hint_for("x", "ValueError: no"), None);
+    }
+
+    #[test]
+    fn a_setup_traceback_starts_in_the_user_s_file_and_shows_its_lines() {
+        let traceback = "Traceback (most recent call last):\n  \
+            File \"<string>\", line 1, in <module>\n  \
+            File \"<user>\", line 2, in <module>\n  \
+            File \"warm.py\", line 2, in <module>\n  \
+            File \"/site-packages/a.py\", line 1, in f\n    g()\n\
+            ValueError: no\n";
+        assert_eq!(
+            setup_traceback(traceback, "warm.py", "import a\n  a.f()\n"),
+            "Traceback (most recent call last):\n  File \"warm.py\", line 2, in <module>\n    \
+             a.f()\n  File \"/site-packages/a.py\", line 1, in f\n    g()\nValueError: no\n"
+        );
     }
 }

@@ -139,6 +139,7 @@ pub(crate) fn placeholder(
         files: files.collect::<Result<_, _>>()?,
         stdlib: None,
         site_packages: None,
+        warnings: Vec::new(),
         placeholder: Some(reason.to_owned()),
     })
 }
@@ -163,6 +164,12 @@ pub(crate) fn variables(artifacts: &Artifacts) -> Result<Vec<Directive>, Error> 
         Directive::Env("ERYX_PYTHON_STDLIB", folder(&artifacts.stdlib)?),
         Directive::Env("ERYX_SITE_PACKAGES", folder(&artifacts.site_packages)?),
     ])
+}
+
+/// What the build found, as warnings of this crate.
+pub(crate) fn warnings(artifacts: &Artifacts) -> Vec<Directive> {
+    let warning = |text: &String| Directive::Warning(format!("eryx-preinit-build: {text}"));
+    artifacts.warnings.iter().map(warning).collect()
 }
 
 /// Below this, an unoptimised build script is not worth a warning.

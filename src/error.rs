@@ -30,10 +30,15 @@ pub enum Error {
     Compile(Report),
     /// The component could not be instantiated.
     Instantiate(Report),
+    /// A package could not be read, or does not go with the others.
+    Packages(Report),
     /// CPython failed while starting up.
     PythonInit(Report),
     /// An import raised, exited, ran out of time or out of memory.
     Import(Report),
+    /// The code to run after the imports raised, exited, or ran out of time or
+    /// memory.
+    Setup(Report),
     /// The snapshot could not be written back into a valid component.
     Transform(Report),
     /// The snapshot could not be compiled to native code.
@@ -55,8 +60,10 @@ impl Error {
             | Self::Engine(report)
             | Self::Compile(report)
             | Self::Instantiate(report)
+            | Self::Packages(report)
             | Self::PythonInit(report)
             | Self::Import(report)
+            | Self::Setup(report)
             | Self::Transform(report)
             | Self::Precompile(report)
             | Self::Cache(report)
@@ -74,8 +81,10 @@ impl Error {
             Self::Engine(_) => "engine",
             Self::Compile(_) => "compile",
             Self::Instantiate(_) => "instantiate",
+            Self::Packages(_) => "packages",
             Self::PythonInit(_) => "python-init",
             Self::Import(_) => "import",
+            Self::Setup(_) => "setup",
             Self::Transform(_) => "transform",
             Self::Precompile(_) => "precompile",
             Self::Cache(_) => "cache",

@@ -20,7 +20,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use wasmtime::component::{Linker, Resource};
+use wasmtime::component::{Linker, Resource, ResourceTable};
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemCtxView};
 use wasmtime_wasi::p2::bindings::clocks::wall_clock::Datetime;
 use wasmtime_wasi::p2::bindings::filesystem::types::{
@@ -52,11 +52,50 @@ pub(crate) struct Files {
     met: u64,
     /// Sorted entries not read yet, by directory stream.
     directories: HashMap<u32, std::vec::IntoIter<DirectoryEntry>>,
+    /// Paths of mounts and of what was opened, by descriptor. Those of closed
+    /// ones stay until the number is used again.
+    paths: HashMap<u32, OpenPath>,
     budget: Arc<Budget>,
     scratch: tempfile::TempDir,
 }
 
+/// Where a descriptor leads.
+struct OpenPath {
+    path: String,
+    mount: bool,
+}
+
 impl Files {
+    /// What is open in `table`, but for the mounts, sorted.
+    pub(crate) fn left_open(&self, table: &ResourceTable) -> Vec<String> {
+        let mut paths: Vec<String> = self
+            .paths
+            .iter()
+            .filter(|(id, opened)| {
+                let descriptor = Resource::<Descriptor>::new_borrow(**id);
+                !opened.mount && table.get(&descriptor).is_ok()
+            })
+            .map(|(_, opened)| opened.path.clone())
+            .collect();
+        paths.sort();
+        paths.dedup();
+        paths
+    }
+
+    /// Notes that the guest was handed a mount.
+    pub(crate) fn mounted(&mut self, descriptor: u32, path: &str) {
+        let path = path.to_owned();
+        self.paths
+            .insert(descriptor, OpenPath { path, mount: true });
+    }
+
+    fn opened(&mut self, folder: u32, name: &str, descriptor: u32) {
+        let folder = self.paths.get(&folder).map_or("", |opened| &opened.path);
+        let path = format!("{}/{name}", folder.trim_end_matches('/'));
+        self.paths
+            .insert(descriptor, OpenPath { path, mount: false });
+    }
+
     /// `epoch_seconds` is the time every file seems to be from.
     ///
     /// # Errors
@@ -71,6 +110,7 @@ impl Files {
             inodes: HashMap::new(),
             met: 0,
             directories: HashMap::new(),
+            paths: HashMap::new(),
             budget: Arc::new(Budget {
                 left: AtomicU64::new(SCRATCH_BYTES),
                 exceeded: AtomicBool::new(false),
@@ -182,7 +222,12 @@ pub(crate) fn define(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
                         path: String,
                         how: OpenFlags,
                         flags: DescriptorFlags| {
-        view.open_at(fd, path, how, flags).await
+        let folder = fd.rep();
+        let opened = view.open_at(fd, path.clone(), how, flags).await;
+        if let Ok(descriptor) = &opened {
+            view.files.opened(folder, &path, descriptor.rep());
+        }
+        opened
     });
     method!("read-directory", |view, fd| view.read_directory(fd).await);
     // There are no links to read, and none can be made.

@@ -16,6 +16,7 @@ use wasmtime::component::{Component, Linker, LinkerInstance, ResourceTable, Reso
 use wasmtime::{Engine, ResourceLimiter};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::filesystem::{WasiFilesystemCtxView, WasiFilesystemView};
+use wasmtime_wasi::p2::bindings::filesystem::preopens;
 use wasmtime_wasi::p2::{
     DynInputStream, DynOutputStream, DynPollable, Network, OutputStream, Pollable, StreamResult,
 };
@@ -46,6 +47,8 @@ const INSECURE_RANDOM_BYTES: u64 = 4 << 10;
 /// The instance of wasmtime-wasi that `os.urandom` and the seeds of generators come
 /// from.
 const RANDOM: &str = "wasi:random/random@0.2.12";
+/// And the one that hands out the mounts.
+const FILESYSTEM_PREOPENS: &str = "wasi:filesystem/preopens@0.2.12";
 
 /// What one run of the guest may use, and what it sees.
 #[derive(Clone, Debug)]
@@ -134,6 +137,11 @@ impl Host {
         })
     }
 
+    /// Files and folders that the guest has opened and not closed, sorted.
+    pub(crate) fn left_open(&self) -> Vec<String> {
+        self.files.left_open(&self.table)
+    }
+
     /// The store's memory limiter.
     pub(crate) fn limiter(&mut self) -> &mut dyn ResourceLimiter {
         &mut self.limits
@@ -218,6 +226,16 @@ fn define_wasi(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
         let host: &mut Host = store.data_mut();
         Ok((host.randomness.word(),))
     })?;
+    linker
+        .instance(FILESYSTEM_PREOPENS)?
+        .func_wrap("get-directories", |mut store, (): ()| {
+            let host: &mut Host = store.data_mut();
+            let directories = preopens::Host::get_directories(&mut host.filesystem())?;
+            for (descriptor, path) in &directories {
+                host.files.mounted(descriptor.rep(), path);
+            }
+            Ok((directories,))
+        })?;
     linker.allow_shadowing(false);
     Ok(())
 }

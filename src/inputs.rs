@@ -9,10 +9,11 @@ use crate::config::Config;
 use crate::error::{Error, Report};
 use crate::filesystem::BYTECODE_CACHE;
 use crate::graph::Graph;
+use crate::packages::Sources;
 use crate::runtime::{self, LibraryFile, StdlibSource};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -23,7 +24,9 @@ pub(crate) struct Inputs {
     /// In link order.
     pub(crate) libraries: Vec<LibraryFile>,
     pub(crate) stdlib: StdlibSource,
-    pub(crate) site_packages: Option<PathBuf>,
+    pub(crate) packages: Sources,
+    /// The file to run after the imports.
+    pub(crate) setup: Option<PathBuf>,
     /// The version of the runtime package, where a graph told it.
     pub(crate) runtime_version: Option<String>,
     /// Inputs that can change without Cargo.toml or Cargo.lock changing.
@@ -85,11 +88,14 @@ impl Inputs {
                 None => StdlibSource::Embedded,
             },
         };
-        watched.extend(config.site_packages.clone());
+        let packages = Sources::locate(config)?;
+        watched.extend(packages.watched.iter().cloned());
+        watched.extend(config.setup.clone());
         Ok(Self {
             libraries: runtime::library_files(&runtime_dir)?,
             stdlib,
-            site_packages: config.site_packages.clone(),
+            packages,
+            setup: config.setup.clone(),
             runtime_version,
             watched,
         })
@@ -106,9 +112,13 @@ impl Inputs {
             StdlibSource::Archive(path) => files.push(path.clone()),
             StdlibSource::Embedded => {}
         }
-        if let Some(dir) = &self.site_packages {
-            files.extend(tree(dir)?);
+        for source in &self.packages.list {
+            files.extend(source.files()?);
         }
+        files.extend(self.setup.clone());
+        // A project's packages may be named one by one, too.
+        let mut seen = HashSet::new();
+        files.retain(|path| seen.insert(path.clone()));
         Ok(files)
     }
 
@@ -151,10 +161,7 @@ impl Inputs {
                     None => unreachable!("an embedded archive is an archive"),
                 },
             },
-            site_packages: match &self.site_packages {
-                Some(dir) => Some(folder(dir)?),
-                None => None,
-            },
+            site_packages: self.packages.digest(digest)?,
         })
     }
 }
@@ -267,7 +274,7 @@ pub(crate) fn states(paths: &[PathBuf], known: &[FileState]) -> Result<Vec<FileS
 /// The files below `dir`, and folders with nothing in them (to Python a package
 /// too), sorted, links followed; no bytecode caches, which differ between two
 /// installations of the same packages.
-fn tree(dir: &Path) -> Result<Vec<PathBuf>, Error> {
+pub(crate) fn tree(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut files = Vec::new();
     let walk = walkdir::WalkDir::new(dir)
         .follow_links(true)
@@ -313,7 +320,12 @@ mod tests {
         Inputs {
             libraries: Vec::new(),
             stdlib: StdlibSource::Embedded,
-            site_packages: Some(site_packages.to_owned()),
+            packages: Sources::locate(&Config {
+                site_packages: Some(site_packages.to_owned()),
+                ..Config::default()
+            })
+            .unwrap(),
+            setup: None,
             runtime_version: None,
             watched: Vec::new(),
         }

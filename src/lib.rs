@@ -49,9 +49,14 @@
 //! Data flows one way, a stage a file:
 //!
 //! ```text
-//! environment, config, graph ─► inputs ─► link ─► hot + snapshot ─► rewrite ─► precompile ─► emit
-//!                                          └─── cache: linked, compiled, snapshot, native ───┘
+//! environment, config, graph ─► inputs ─► site_packages ─► link ─► hot + snapshot
+//!     ─► rewrite ─► precompile ─► emit        cache: linked, compiled, snapshot, native
 //! ```
+//!
+//! # Features
+//!
+//! * `runtime` (default): depend on `eryx-runtime`, for its files.
+//! * `wheels`: read wheels and source distributions in `packages` and `extensions`.
 //!
 //! # Outside a build script
 //!
@@ -61,6 +66,8 @@
 #![deny(unsafe_code)]
 #![forbid(unsafe_op_in_unsafe_fn)]
 
+#[cfg(feature = "wheels")]
+mod archive;
 mod cache;
 mod config;
 #[cfg(test)]
@@ -70,6 +77,7 @@ mod emit;
 mod engine;
 mod environment;
 mod error;
+mod extension;
 mod filesystem;
 mod graph;
 mod host;
@@ -77,19 +85,28 @@ mod hot;
 mod inputs;
 mod link;
 mod loader;
+mod packages;
 mod precompile;
 mod random;
+#[cfg(feature = "wheels")]
+mod requirements;
 mod reseed;
 mod rewrite;
 mod runtime;
+#[cfg(feature = "wheels")]
+mod sdist;
 mod sections;
+mod site_packages;
 mod snapshot;
 mod splice;
 mod stages;
+mod staging;
 mod stamp;
 mod target;
 #[cfg(test)]
 mod testing;
+#[cfg(feature = "wheels")]
+mod wheel;
 
 pub use config::{Config, CpuLevel, EngineChoice, Extension, OptLevel, Precompile};
 pub use error::{Error, Report};
@@ -102,7 +119,8 @@ use inputs::{Inputs, Meta};
 use loader::Loader;
 use precompile::{Custom, Precompiler};
 use serde::{Deserialize, Serialize};
-use stages::{Built, Makers, NativePlan, Stages};
+use snapshot::Setup;
+use stages::{Built, Makers, NativePlan, Prepared, Stages};
 use stamp::Stamp;
 use std::panic::Location;
 use std::path::{Path, PathBuf};
@@ -132,6 +150,10 @@ pub struct Artifacts {
     /// Folder with the third-party packages, to mount at /site-packages, where
     /// there are any.
     pub site_packages: Option<PathBuf>,
+    /// What a person should know about what was built, one sentence each: packages
+    /// that are missing, extensions that are not linked, files left open. A build
+    /// script prints them as warnings, whenever it runs.
+    pub warnings: Vec<String>,
     /// Why only placeholders were written, if so: on docs.rs, or with
     /// `ERYX_PREINIT_SKIP` set.
     pub placeholder: Option<String>,
@@ -285,12 +307,6 @@ impl Builder {
         }
         config.check_paths(self.source.manifest())?;
         let native = self.native()?;
-        if !config.extensions.is_empty() {
-            return Err(Error::Config(
-                Report::new("`extensions` is not empty, but this version links none yet")
-                    .hint("remove the key; pure-Python packages go into `site-packages`"),
-            ));
-        }
 
         let folder = self.source.out_dir().join(FOLDER);
         std::fs::create_dir_all(&folder).map_err(|e| Error::io("create", &folder, e))?;
@@ -312,27 +328,44 @@ impl Builder {
         if let Some(artifacts) = stamp.unchanged(request, &files) {
             emit::say(&format!("nothing changed ({:.1?})", started.elapsed()));
             stamp.store(&stamp_file);
+            directives.extend(emit::warnings(&artifacts));
             return self.finish(artifacts, directives);
         }
 
         stamp.files = inputs::states(&files, &stamp.files)?;
         let digests = inputs.digests(&stamp.files)?;
         let cache = Cache::open(self.source.cache_dir(config).as_deref().unwrap_or(&folder))?;
+        let setup = self.source.setup(config)?;
+        let site_packages = emit::timed("site-packages", || {
+            site_packages::prepare(&inputs.packages, digests.site_packages, &folder)
+        })?;
+        // Warnings too: cargo shows them only if the build succeeds.
+        let record = &site_packages.record;
+        for note in record.notes.iter().chain(&record.warnings) {
+            emit::say(note);
+        }
+        let prepared = Prepared {
+            digests,
+            site_packages,
+            setup,
+        };
         let plan = native.as_ref().map(Native::plan);
         let built = Stages::new(
             config,
             &inputs,
-            digests,
+            &prepared,
             cache,
             &folder,
             epoch_seconds,
             plan,
         )
         .run()?;
+        let site_packages = &prepared.site_packages;
         let artifacts = Artifacts {
             files: self.publish(&built, native.as_ref())?,
             stdlib: Some(built.stdlib.clone()),
-            site_packages: config.site_packages.clone(),
+            site_packages: site_packages.tree.clone(),
+            warnings: [&site_packages.record.warnings[..], &built.findings].concat(),
             placeholder: None,
         };
         let mut outputs: Vec<PathBuf> = artifacts.files.iter().map(|f| f.path.clone()).collect();
@@ -344,14 +377,18 @@ impl Builder {
             let _ = std::fs::remove_file(stale);
         }
         outputs.push(built.stdlib.join("os.py"));
+        outputs.extend(site_packages.marker());
         stamp.set_done(request, &outputs, &artifacts);
         stamp.store(&stamp_file);
+        // Only now: until here, the last result is as it was.
+        site_packages.sweep(&folder);
         for folder in [self.source.out_dir(), &folder] {
             cache::sweep(folder);
         }
 
         emit::say(&format!("done in {:.2?}", started.elapsed()));
         directives.extend(built.warnings);
+        directives.extend(emit::warnings(&artifacts));
         directives.extend(emit::advice(config, &artifacts, started.elapsed()));
         self.finish(artifacts, directives)
     }
@@ -549,6 +586,37 @@ impl Source {
             Self::Paths { .. } => None,
         }
         .or_else(|| config.cache_dir.clone())
+    }
+
+    /// What runs after the imports.
+    fn setup(&self, config: &Config) -> Result<Option<Setup>, Error> {
+        if let Some(code) = &config.setup_code {
+            return Ok(Some(Setup {
+                name: "<setup-code>".to_owned(),
+                code: code.clone(),
+            }));
+        }
+        let Some(path) = &config.setup else {
+            return Ok(None);
+        };
+        let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+        let code = String::from_utf8(bytes).map_err(|e| {
+            Error::Setup(
+                Report::new(format!("`{}` is not UTF-8", path.display()))
+                    .source(e)
+                    .hint("store the set-up file as UTF-8"),
+            )
+        })?;
+        // As it is written in the block: the same wherever the package lies.
+        let folder = self.manifest().and_then(Path::parent);
+        let name = match folder.and_then(|folder| path.strip_prefix(folder).ok()) {
+            Some(name) => name.to_string_lossy(),
+            None => path.file_name().unwrap_or_default().to_string_lossy(),
+        };
+        Ok(Some(Setup {
+            name: name.replace('\\', "/"),
+            code: code.trim_start_matches('\u{feff}').to_owned(),
+        }))
     }
 
     /// Spares the next build to ask cargo for the consumer.

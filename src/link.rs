@@ -5,18 +5,28 @@
 //! <https://github.com/WebAssembly/tool-conventions/blob/main/DynamicLinking.md>.
 
 use crate::error::{Error, Report};
+use crate::extension::{SharedLibrary, check_symbols};
 use crate::runtime::{ADAPTER, Library};
+use rayon::prelude::*;
 use std::collections::BTreeSet;
 
-/// Links the base libraries in the order given.
+/// An extension module, or a library that one needs.
+pub(crate) struct Extension {
+    pub(crate) library: Library,
+    /// Whether CPython opens it, under its name.
+    pub(crate) openable: bool,
+    /// What it is called in reports.
+    pub(crate) shown: String,
+}
+
+/// Links the base libraries in the order given, and extensions behind them.
 ///
 /// # Errors
-/// [`Error::Link`] with the linker's own words: which symbol or library is
-/// missing, and who needs it.
-pub(crate) fn link(base: &[Library]) -> Result<Vec<u8>, Error> {
+/// [`Error::Link`]: which symbol or library is missing, and who needs it.
+pub(crate) fn link(base: &[Library], extensions: &[Extension]) -> Result<Vec<u8>, Error> {
     // wit-component panics on a repeated name.
     let mut names = BTreeSet::new();
-    for library in base {
+    for library in base.iter().chain(extensions.iter().map(|e| &e.library)) {
         if !names.insert(library.name.as_str()) {
             return Err(Error::Link(Report::new(format!(
                 "two libraries are named `{}`",
@@ -37,9 +47,57 @@ pub(crate) fn link(base: &[Library]) -> Result<Vec<u8>, Error> {
         }
         .map_err(|e| failed(&format!("cannot link `{}`", library.name), e))?;
     }
+    for extension in extensions {
+        let Library { name, wasm } = &extension.library;
+        linker = linker
+            .library(name, wasm, extension.openable)
+            .map_err(|e| failed(&format!("cannot link {}", extension.shown), e))?;
+    }
     linker
         .encode()
         .map_err(|e| failed("cannot link the libraries into a component", e))
+}
+
+/// Looks for the symbols that extensions ask for, and returns what to warn about.
+///
+/// # Errors
+/// [`Error::Link`] with every missing symbol and the library that needs it.
+pub(crate) fn check(base: &[Library], extensions: &[Extension]) -> Result<Vec<String>, Error> {
+    if extensions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let base = base
+        .par_iter()
+        .filter(|library| library.name != ADAPTER)
+        .map(|library| {
+            let read = SharedLibrary::read_base(&library.wasm)
+                .map_err(|e| failed(&format!("cannot read `{}`", library.name), e))?;
+            Ok((library.name.as_str(), read))
+        })
+        .collect::<Result<Vec<_>, Error>>()?;
+    let set = extensions
+        .par_iter()
+        .map(|extension| {
+            let read = SharedLibrary::read_base(&extension.library.wasm)
+                .map_err(|e| failed(&format!("cannot read {}", extension.shown), e))?;
+            Ok((extension.shown.as_str(), read))
+        })
+        .collect::<Result<Vec<_>, Error>>()?;
+    let findings = check_symbols(&base, &set);
+    if findings.errors.is_empty() {
+        return Ok(findings.warnings);
+    }
+    let report = match findings.errors.len() {
+        1 => Report::new("a symbol is missing"),
+        count => Report::new(format!("{count} symbols are missing")),
+    };
+    let report = report.hint(
+        "a library that defines it belongs into `extensions`; what CPython for WASI does not \
+         have has to be left out when the extension is built",
+    );
+    Err(Error::Link(
+        findings.errors.into_iter().fold(report, Report::note),
+    ))
 }
 
 fn failed(summary: &str, source: anyhow::Error) -> Error {
@@ -56,7 +114,7 @@ mod tests {
             name: "libx.so".to_owned(),
             wasm: Vec::new(),
         };
-        let error = link(&[library(), library()]).unwrap_err();
+        let error = link(&[library(), library()], &[]).unwrap_err();
         assert!(error.to_string().contains("libx.so"), "{error}");
     }
 
@@ -66,7 +124,7 @@ mod tests {
             name: "libx.so".to_owned(),
             wasm: b"\x7fELF".to_vec(),
         };
-        let error = link(&[library]).unwrap_err();
+        let error = link(&[library], &[]).unwrap_err();
         assert!(format!("{error:?}").contains("libx.so"), "{error:?}");
     }
 }

@@ -7,16 +7,12 @@
 
 use crate::cache::Key;
 use crate::error::{Error, Report};
-use crate::sections;
+use crate::{sections, staging};
 use rayon::prelude::*;
-use std::fmt::Write as _;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Prefix of the folders the standard library is unpacked into.
 const STAGED: &str = "stdlib-";
-/// Beside the unpacked folder: its [`listing`].
-const RECORD: &str = "listing";
 
 /// Folder of the archive, and of what is unpacked from it.
 const STDLIB_FOLDER: &str = "python-stdlib";
@@ -52,6 +48,12 @@ pub(crate) struct LibraryFile {
 pub(crate) struct Library {
     pub(crate) name: String,
     pub(crate) wasm: Vec<u8>,
+}
+
+/// Whether a library of this soname is linked into every component.
+pub(crate) fn has_library(soname: &str) -> bool {
+    // `dlopen` and its like come with the linker.
+    soname == "libdl.so" || LIBRARIES.iter().any(|&(name, _)| name == soname)
 }
 
 /// The files of the runtime package in `dir`, in link order, the adapter last.
@@ -100,7 +102,7 @@ pub(crate) fn load(files: &[LibraryFile], strip: bool) -> Result<Vec<Library>, E
             let wasm = zstd::decode_all(&compressed[..]).map_err(|e| damaged(&file.path, e))?;
             // wit-component finds the adapter's stack pointer by its name.
             let wasm = if strip && file.name != ADAPTER {
-                strip_library(&wasm).map_err(|e| damaged(&file.path, e))?
+                stripped(&wasm).map_err(|e| damaged(&file.path, e))?
             } else {
                 wasm
             };
@@ -125,7 +127,7 @@ fn damaged(path: &Path, source: impl Into<Box<dyn std::error::Error + Send + Syn
 /// Drops the custom sections that linking does not read.
 ///
 /// `dylink.0` describes the shared library, `component-type*` its WIT world.
-fn strip_library(wasm: &[u8]) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn stripped(wasm: &[u8]) -> anyhow::Result<Vec<u8>> {
     let (kind, sections) = sections::parse(wasm)?;
     let mut out = Vec::with_capacity(wasm.len());
     out.extend_from_slice(&kind.header());
@@ -188,55 +190,14 @@ pub(crate) fn staged_stdlib(
     digest: Key,
     folder: &Path,
 ) -> Result<PathBuf, Error> {
-    let name = format!("{STAGED}{}", &digest.to_string()[..16]);
-    let target = folder.join(&name);
-    let record = target.join(RECORD);
-    let stdlib = target.join(STDLIB_FOLDER);
-    if fs::read_to_string(&record).is_ok_and(|record| record == listing(&stdlib)) {
-        return Ok(stdlib);
-    }
-    let archive = source
-        .archive()?
-        .ok_or_else(|| Error::Runtime(Report::new("the standard library is not an archive")))?;
-    // Unpacked beside its place and renamed, so that a killed build leaves
-    // nothing that looks complete.
-    fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
-    let unpacked = tempfile::Builder::new()
-        .prefix(STAGED)
-        .tempdir_in(folder)
-        .map_err(|e| Error::io("create a folder in", folder, e))?;
-    let inside = unpack_stdlib(&archive, unpacked.path())?;
-    let path = unpacked.path().join(RECORD);
-    fs::write(&path, listing(&inside)).map_err(|e| Error::io("write", &path, e))?;
-    let _ = fs::remove_dir_all(&target);
-    let unpacked = unpacked.keep();
-    if let Err(error) = fs::rename(&unpacked, &target) {
-        let _ = fs::remove_dir_all(&unpacked);
-        return Err(Error::io("create", &target, error));
-    }
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let other = entry.file_name();
-        if other != name.as_str() && other.to_string_lossy().starts_with(STAGED) {
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
-    Ok(stdlib)
-}
-
-/// Names and sizes of the files below `folder`, sorted: enough to notice an
-/// edited or partly deleted tree without reading it.
-fn listing(folder: &Path) -> String {
-    let mut text = String::new();
-    for entry in walkdir::WalkDir::new(folder).sort_by_file_name() {
-        let Ok(entry) = entry else { continue };
-        if let Ok(metadata) = entry.metadata()
-            && metadata.is_file()
-        {
-            let path = entry.path().strip_prefix(folder).unwrap_or(entry.path());
-            let _ = writeln!(text, "{} {}", metadata.len(), path.display());
-        }
-    }
-    text
+    let target = staging::staged(folder, STAGED, digest, |dir| {
+        let archive = source
+            .archive()?
+            .ok_or_else(|| Error::Runtime(Report::new("the standard library is not an archive")))?;
+        unpack_stdlib(&archive, dir).map(drop)
+    })?;
+    staging::sweep(folder, STAGED, Some(&target));
+    Ok(target.join(STDLIB_FOLDER))
 }
 
 /// Unpacks a standard library archive into `dir`, and returns the folder in it
@@ -275,6 +236,7 @@ pub(crate) fn unpack_stdlib(archive: &[u8], dir: &Path) -> Result<PathBuf, Error
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn staged(folder: &Path) -> PathBuf {
         staged_stdlib(&StdlibSource::Embedded, Key::of(b"digest"), folder).unwrap()
@@ -318,7 +280,7 @@ mod tests {
                        (@custom "producers" "z") (func $named))"#,
         )
         .unwrap();
-        let stripped = strip_library(&module).unwrap();
+        let stripped = stripped(&module).unwrap();
         let sections = sections::parse(&stripped).unwrap().1;
         let names: Vec<_> = sections.iter().filter_map(|s| s.custom_name()).collect();
         assert_eq!(names, ["dylink.0", "component-type:a"]);

@@ -19,6 +19,41 @@ use wasmtime_wizer::{ComponentContext, ComponentInstanceState, Wizer};
 /// What an import that raises SystemExit is reported as.
 pub(crate) const EXITED: &str = "the module raised SystemExit with code";
 
+/// What set-up code that raises SystemExit is reported as.
+pub(crate) const ENDED: &str = "the code raised SystemExit with code";
+
+/// A finder that finds nothing and remembers what it was asked for, behind all
+/// others. It shares the user's global names, which may hide built-in ones: it uses
+/// none of them, and leaves none.
+const WATCH_MISSES: &str = r#"
+def _eryx_preinit_watch():
+    import sys
+    from builtins import any, classmethod, str
+    class EryxPreinitMisses:
+        names = []
+        @classmethod
+        def find_spec(cls, name, path=None, target=None):
+            if path and name.rpartition('.')[2].startswith('_') and name not in cls.names:
+                if any(str(place).startswith('/site-packages') for place in path):
+                    cls.names.append(name)
+    sys.meta_path.append(EryxPreinitMisses)
+_eryx_preinit_watch()
+del _eryx_preinit_watch
+"#;
+
+/// Prints what that finder remembers, and takes it out.
+const MISSES: &str = r#"
+def _eryx_preinit_watch():
+    import sys
+    from builtins import getattr, list
+    for finder in list(sys.meta_path):
+        if getattr(finder, '__name__', None) == 'EryxPreinitMisses':
+            sys.meta_path.remove(finder)
+            sys.stdout.write('\n'.join(finder.names))
+_eryx_preinit_watch()
+del _eryx_preinit_watch
+"#;
+
 /// A component ready to be snapshotted.
 pub(crate) struct Instrumented<'a> {
     context: ComponentContext<'a>,
@@ -58,8 +93,29 @@ pub(crate) struct Script<'a> {
     pub(crate) imports: &'a [String],
     /// `Config::on_restore`.
     pub(crate) on_restore: &'a [String],
-    /// For start-up and for each import.
+    /// What runs after the imports.
+    pub(crate) setup: Option<&'a Setup>,
+    /// Whether to watch for modules that packages try to import in vain.
+    pub(crate) watch_misses: bool,
+    /// For start-up, for each import, and for the set-up.
     pub(crate) timeout: Duration,
+}
+
+/// Code to run after the imports, in the namespace of the code that runs later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Setup {
+    /// The file name in tracebacks and code objects.
+    pub(crate) name: String,
+    pub(crate) code: String,
+}
+
+/// What was noticed while the guest ran.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Observed {
+    /// Files that are still open, by their paths in the guest.
+    pub(crate) left_open: Vec<String>,
+    /// Private modules of packages that were asked for and are not there.
+    pub(crate) misses: Vec<String>,
 }
 
 /// How long the guest took.
@@ -67,6 +123,7 @@ pub(crate) struct Script<'a> {
 pub(crate) struct Timing {
     pub(crate) start: Duration,
     pub(crate) imports: Vec<Duration>,
+    pub(crate) setup: Duration,
     pub(crate) snapshot: Duration,
 }
 
@@ -76,17 +133,30 @@ pub(crate) fn take(
     component: &Component,
     surroundings: &Surroundings<'_>,
     script: &Script<'_>,
-) -> Result<(Vec<u8>, Timing), Failure> {
+) -> Result<(Vec<u8>, Timing, Observed), Failure> {
     block_on(async {
+        let mut observed = Observed::default();
         let mut timing = Timing::default();
         let started = Instant::now();
         let mut guest = Guest::start(component, surroundings, script.timeout).await?;
         timing.start = started.elapsed();
+        if script.watch_misses {
+            guest.watch_misses().await?;
+        }
         for (index, module) in script.imports.iter().enumerate() {
             let started = Instant::now();
             guest.import(index, module, surroundings).await?;
             timing.imports.push(started.elapsed());
         }
+        if let Some(setup) = script.setup {
+            let started = Instant::now();
+            guest.set_up(setup, surroundings).await?;
+            timing.setup = started.elapsed();
+        }
+        if script.watch_misses {
+            observed.misses = guest.misses().await?;
+        }
+        observed.left_open = guest.store.data().left_open();
         // Nothing may be executed behind it.
         guest.reseed(script.on_restore).await?;
         guest.finalize().await?;
@@ -101,7 +171,7 @@ pub(crate) fn take(
             })?;
         timing.snapshot = started.elapsed();
         guest.works(script.on_restore).await?;
-        Ok((snapshot, timing))
+        Ok((snapshot, timing, observed))
     })
 }
 
@@ -245,20 +315,77 @@ impl Guest {
         let Err(message) = self.execute(&code, &format!("import {module}")).await? else {
             return Ok(());
         };
+        let summary = format!("cannot import `{module}` (imports[{index}])");
+        let report = self.report(summary, module, &message, surroundings);
+        Err(Failure::Final(Error::Import(report)))
+    }
+
+    async fn set_up(
+        &mut self,
+        setup: &Setup,
+        surroundings: &Surroundings<'_>,
+    ) -> Result<(), Failure> {
+        self.store.data_mut().take_output();
+        let (name, code) = (literal(&setup.name), literal(&setup.code));
+        let code = format!(
+            "try:\n    exec(compile({code}, {name}, 'exec', dont_inherit=True), globals())\n\
+             except SystemExit as exit:\n    raise RuntimeError(f'{ENDED} {{exit.code!r}}') from exit"
+        );
+        let Err(message) = self.run(&code, &setup.name, Error::Setup).await? else {
+            return Ok(());
+        };
+        let summary = format!("the set-up code `{}` failed", setup.name);
+        let traceback = diagnosis::setup_traceback(&message, &setup.name, &setup.code);
+        let report = self.report(summary, &setup.name, &message, surroundings);
+        Err(Failure::Final(Error::Setup(
+            report.traceback_text(traceback),
+        )))
+    }
+
+    /// What Python says about `what`, why, and what to do.
+    fn report(
+        &self,
+        summary: String,
+        what: &str,
+        message: &str,
+        surroundings: &Surroundings<'_>,
+    ) -> Report {
         let host = self.store.data();
-        let mut report = Report::new(format!("cannot import `{module}` (imports[{index}])"))
-            .traceback_text(&message)
-            .output_text(host.take_output());
+        let output = host.take_output();
+        // Some runtimes print the traceback as well.
+        let printed = output.trim_end();
+        let printed = printed.strip_suffix(message.trim_end()).unwrap_or(printed);
+        let mut report = Report::new(summary)
+            .traceback_text(message)
+            .output_text(printed);
         report = host.explain(report);
         if let Some(hint) = diagnosis::hint(
-            module,
-            &message,
+            what,
+            message,
             host.memory_limit_reached(),
             &[surroundings.stdlib, surroundings.site_packages],
         ) {
             report = report.hint(hint);
         }
-        Err(Failure::Final(Error::Import(report)))
+        report
+    }
+
+    /// Has the import system write down which private modules of packages it does
+    /// not find: extensions that a package can do without are called so.
+    async fn watch_misses(&mut self) -> Result<(), Failure> {
+        self.execute(WATCH_MISSES, "import hook")
+            .await?
+            .map_err(own_code_failed)
+    }
+
+    /// What was written down; the import system is left as it was.
+    async fn misses(&mut self) -> Result<Vec<String>, Failure> {
+        self.store.data_mut().take_output();
+        self.execute(MISSES, "import hook")
+            .await?
+            .map_err(own_code_failed)?;
+        let text = self.store.data().take_output();
+        Ok(text.split_whitespace().map(str::to_owned).collect())
     }
 
     /// Leaves what seeds again, in a restored instance, what was seeded so far.
@@ -305,6 +432,16 @@ impl Guest {
     /// Runs Python code, called `what` in reports; the inner error is what Python
     /// says about it.
     async fn execute(&mut self, code: &str, what: &str) -> Result<Result<(), String>, Failure> {
+        self.run(code, what, Error::Import).await
+    }
+
+    /// As [`execute`](Self::execute), with the stage to report if it does not return.
+    async fn run(
+        &mut self,
+        code: &str,
+        what: &str,
+        stage: fn(Report) -> Error,
+    ) -> Result<Result<(), String>, Failure> {
         let Some(func) = self.export("execute") else {
             return Err(Failure::Final(Error::PythonInit(
                 Report::new("the runtime has no `execute` export")
@@ -323,13 +460,8 @@ impl Guest {
             .await
         };
         if let Err(stop) = outcome {
-            return Err(stop.failure(
-                &self.store,
-                &format!("`{what}` did not finish"),
-                self.timeout,
-                Error::Import,
-                "",
-            ));
+            let summary = format!("`{what}` did not finish");
+            return Err(stop.failure(&self.store, &summary, self.timeout, stage, ""));
         }
         let [result] = results;
         Ok(match result {
@@ -439,6 +571,31 @@ impl ComponentInstanceState for Guest {
         self.read(instance, func, |_, value: f64| value.to_bits())
             .await
     }
+}
+
+/// `text` as a string in Python source.
+fn literal(text: &str) -> String {
+    let mut literal = String::with_capacity(text.len() + 16);
+    literal.push('\'');
+    for c in text.chars() {
+        match c {
+            '\'' | '\\' => literal.extend(['\\', c]),
+            '\n' => literal.push_str("\\n"),
+            '\r' => literal.push_str("\\r"),
+            c => literal.push(c),
+        }
+    }
+    literal.push('\'');
+    literal
+}
+
+/// For code of this file, which is right if the runtime is.
+fn own_code_failed(message: String) -> Failure {
+    Failure::Final(Error::Import(
+        Report::new("the import system cannot be watched")
+            .traceback_text(message)
+            .hint("please report this with the versions in use"),
+    ))
 }
 
 /// Why a call into the guest did not return.

@@ -3,9 +3,9 @@
 //!
 //! | entry | depends on |
 //! |---|---|
-//! | link | library bytes, `strip`, wit-component |
+//! | link | library bytes, those of extensions, `strip`, wit-component |
 //! | code | link, compiler and its settings, Wasmtime, profile, which bodies |
-//! | snapshot | link, standard library, site-packages, imports, clock, limits, engine |
+//! | snapshot | link, standard library, site-packages, imports, set-up, clock, limits, engine |
 //! | native | snapshot, target, compiler and its settings, Wasmtime |
 //!
 //! Work that does not depend on each other overlaps: the standard library is
@@ -22,10 +22,12 @@ use crate::hot::{self, Bodies};
 use crate::inputs::{Digests, Inputs};
 use crate::precompile::{self, Custom, Precompiler};
 use crate::runtime::{self, StdlibSource};
-use crate::snapshot::{self, Failure, Instrumented, Script};
+use crate::site_packages::SitePackages;
+use crate::snapshot::{self, Failure, Instrumented, Observed, Script, Setup};
 use crate::splice;
 use crate::target::Target;
 use crate::{link, rewrite};
+use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::thread;
@@ -46,7 +48,18 @@ pub(crate) struct Built {
     /// The folder to mount at /python-stdlib.
     pub(crate) stdlib: PathBuf,
     pub(crate) native: Option<Native>,
+    /// About the cache, this once.
     pub(crate) warnings: Vec<Directive>,
+    /// About the result, for as long as it is used.
+    pub(crate) findings: Vec<String>,
+}
+
+/// What was read of the inputs.
+pub(crate) struct Prepared {
+    pub(crate) digests: Digests,
+    pub(crate) site_packages: SitePackages,
+    /// What runs after the imports.
+    pub(crate) setup: Option<Setup>,
 }
 
 /// Native code of a snapshot.
@@ -79,13 +92,14 @@ pub(crate) enum Makers<'a> {
 pub(crate) struct Stages<'a> {
     pub(crate) config: &'a Config,
     pub(crate) inputs: &'a Inputs,
-    pub(crate) digests: Digests,
+    pub(crate) prepared: &'a Prepared,
     pub(crate) cache: Cache,
     /// This crate's own folder in OUT_DIR.
     pub(crate) folder: &'a Path,
     pub(crate) epoch_seconds: u64,
     pub(crate) native: Option<NativePlan<'a>>,
     warnings: Mutex<Vec<Directive>>,
+    findings: Mutex<Vec<String>>,
 }
 
 struct Keys {
@@ -99,7 +113,7 @@ impl<'a> Stages<'a> {
     pub(crate) fn new(
         config: &'a Config,
         inputs: &'a Inputs,
-        digests: Digests,
+        prepared: &'a Prepared,
         cache: Cache,
         folder: &'a Path,
         epoch_seconds: u64,
@@ -108,12 +122,13 @@ impl<'a> Stages<'a> {
         Self {
             config,
             inputs,
-            digests,
+            prepared,
             cache,
             folder,
             epoch_seconds,
             native,
             warnings: Mutex::default(),
+            findings: Mutex::default(),
         }
     }
 
@@ -126,6 +141,8 @@ impl<'a> Stages<'a> {
         let (wasm, digest, cached, stdlib) = match self.get(Stage::Snapshot, keys.snapshot) {
             Some((wasm, digest)) => {
                 emit::say("snapshot: from the cache");
+                self.found_before(keys.link);
+                self.found_before(keys.snapshot);
                 (wasm, digest, true, self.stdlib()?)
             }
             None => {
@@ -144,6 +161,7 @@ impl<'a> Stages<'a> {
         };
         self.cache.evict(self.config.cache_size, &used);
         let warnings = self.warnings.lock().map(|mut w| std::mem::take(&mut *w));
+        let findings = self.findings.lock().map(|mut f| std::mem::take(&mut *f));
         Ok(Built {
             wasm,
             digest,
@@ -151,6 +169,7 @@ impl<'a> Stages<'a> {
             stdlib,
             native,
             warnings: warnings.unwrap_or_default(),
+            findings: findings.unwrap_or_default(),
         })
     }
 
@@ -324,7 +343,12 @@ impl<'a> Stages<'a> {
             instrumented: &instrumented,
             surroundings: Surroundings {
                 stdlib: &stdlib,
-                site_packages: self.inputs.site_packages.as_deref().unwrap_or(empty.path()),
+                site_packages: self
+                    .prepared
+                    .site_packages
+                    .tree
+                    .as_deref()
+                    .unwrap_or(empty.path()),
                 epoch_seconds: self.epoch_seconds,
                 seed: keys.content.0,
                 memory_limit: self.config.memory_limit,
@@ -378,18 +402,23 @@ impl<'a> Stages<'a> {
     }
 
     fn keys(&self, engines: &[(Compiler, Engine)]) -> Keys {
-        let link = KeyBuilder::new("link")
-            .part("linker", WIT_COMPONENT.as_bytes())
-            .part("libraries", &self.digests.libraries.0)
-            .part("strip", &[u8::from(self.config.strip)])
-            .finish();
+        let mut link = KeyBuilder::new("link");
+        link.part("linker", WIT_COMPONENT.as_bytes())
+            .part("libraries", &self.prepared.digests.libraries.0)
+            .part("strip", &[u8::from(self.config.strip)]);
+        for library in &self.prepared.site_packages.record.libraries {
+            link.part("extension", library.name.as_bytes())
+                .part("openable", &[u8::from(library.openable)])
+                .part("digest", library.digest.as_bytes());
+        }
+        let link = link.finish();
         let mut content = KeyBuilder::new("content");
         content
             .part("link", &link.0)
-            .part("stdlib", &self.digests.stdlib.0)
+            .part("stdlib", &self.prepared.digests.stdlib.0)
             .part("epoch", &self.epoch_seconds.to_le_bytes())
             .part("memory", &self.config.memory_limit.to_le_bytes());
-        if let Some(site_packages) = self.digests.site_packages {
+        if let Some(site_packages) = self.prepared.digests.site_packages {
             content.part("site-packages", &site_packages.0);
         }
         for import in &self.config.imports {
@@ -397,6 +426,11 @@ impl<'a> Stages<'a> {
         }
         for hook in &self.config.on_restore {
             content.part("on-restore", hook.as_bytes());
+        }
+        if let Some(setup) = &self.prepared.setup {
+            content
+                .part("setup", setup.name.as_bytes())
+                .part("code", setup.code.as_bytes());
         }
         let content = content.finish();
         let mut snapshot = KeyBuilder::new("snapshot");
@@ -417,13 +451,40 @@ impl<'a> Stages<'a> {
     fn linked(&self, keys: &Keys) -> Result<(Vec<u8>, bool), Error> {
         if let Some((linked, _)) = self.get(Stage::Link, keys.link) {
             emit::say("link: from the cache");
+            self.found_before(keys.link);
             return Ok((linked, false));
         }
         let libraries = emit::timed("load", || {
             runtime::load(&self.inputs.libraries, self.config.strip)
         })?;
-        let linked = emit::timed("link", || link::link(&libraries))?;
+        let extensions = self.extensions()?;
+        let findings = link::check(&libraries, &extensions)?;
+        self.found(keys.link, findings);
+        let linked = emit::timed("link", || link::link(&libraries, &extensions))?;
         Ok((linked, true))
+    }
+
+    /// The extension modules, and the libraries they need.
+    fn extensions(&self) -> Result<Vec<link::Extension>, Error> {
+        let site_packages = &self.prepared.site_packages;
+        let libraries = site_packages.record.libraries.par_iter();
+        libraries
+            .map(|library| {
+                let wasm = site_packages.read(library)?;
+                let wasm = match self.config.strip {
+                    true => runtime::stripped(&wasm).map_err(not_understood)?,
+                    false => wasm,
+                };
+                Ok(link::Extension {
+                    library: runtime::Library {
+                        name: library.name.clone(),
+                        wasm,
+                    },
+                    openable: library.openable,
+                    shown: library.shown.clone(),
+                })
+            })
+            .collect()
     }
 
     /// The folder to mount at /python-stdlib, unpacked where it comes as an
@@ -433,7 +494,11 @@ impl<'a> Stages<'a> {
             return Ok(folder.clone());
         }
         emit::timed("stdlib", || {
-            runtime::staged_stdlib(&self.inputs.stdlib, self.digests.stdlib, self.folder)
+            runtime::staged_stdlib(
+                &self.inputs.stdlib,
+                self.prepared.digests.stdlib,
+                self.folder,
+            )
         })
     }
 
@@ -448,6 +513,27 @@ impl<'a> Stages<'a> {
         }
     }
 
+    /// Says what a package does without, and warns of files left open.
+    fn say_observed(&self, keys: &Keys, observed: &Observed) {
+        for module in &observed.misses {
+            let why = match self.prepared.site_packages.record.foreign.get(module) {
+                Some(what) => format!("the file for it {what}"),
+                None => "no native extension of that name is linked".to_owned(),
+            };
+            emit::say(&format!(
+                "optional module `{module}` was tried and is not there ({why}); its package goes \
+                 on without it"
+            ));
+        }
+        let left_open = observed.left_open.iter().map(|path| {
+            format!(
+                "`{path}` is still open when the snapshot is taken: the restored program gets \
+                 EBADF from it; close it in the code that opens it (an import, or the set-up)"
+            )
+        });
+        self.found(keys.snapshot, left_open.collect());
+    }
+
     /// A cache that cannot be written to costs time later, not the build now.
     fn put(&self, stage: Stage, key: Key, payload: &[u8], digest: Key) {
         if let Err(error) = self.cache.put(stage, key, payload, digest) {
@@ -455,6 +541,29 @@ impl<'a> Stages<'a> {
                 "cannot store the {} stage in the cache: {error}",
                 stage.name()
             ));
+        }
+    }
+
+    /// Notes what a stage found, now and when its result comes from the cache.
+    fn found(&self, key: Key, findings: Vec<String>) {
+        if findings.is_empty() {
+            return;
+        }
+        if let Ok(bytes) = serde_json::to_vec(&findings) {
+            self.put(Stage::Findings, key, &bytes, Key::of(&bytes));
+        }
+        self.note(findings);
+    }
+
+    fn found_before(&self, key: Key) {
+        if let Some((bytes, _)) = self.get(Stage::Findings, key) {
+            self.note(serde_json::from_slice(&bytes).unwrap_or_default());
+        }
+    }
+
+    fn note(&self, findings: Vec<String>) {
+        if let Ok(mut list) = self.findings.lock() {
+            list.extend(findings);
         }
     }
 
@@ -503,7 +612,16 @@ impl Run<'_> {
         engines: &[(Compiler, Engine)],
         mut compiled: Option<Compiled>,
     ) -> Result<(Vec<u8>, Key), Error> {
-        let profiled = hot::is_profiled(self.linked).map_err(not_understood)?;
+        // Opening a library runs functions that start-up and imports do not, and so
+        // does what the library calls: a run of the profiled bodies would trap.
+        let profiled = self
+            .stages
+            .prepared
+            .site_packages
+            .record
+            .libraries
+            .is_empty()
+            && hot::is_profiled(self.linked).map_err(not_understood)?;
         let mut last = None;
         let mut enough = profiled;
         for (compiler, engine) in engines {
@@ -568,6 +686,8 @@ impl Run<'_> {
         let script = Script {
             imports: &stages.config.imports,
             on_restore: &stages.config.on_restore,
+            setup: stages.prepared.setup.as_ref(),
+            watch_misses: stages.prepared.site_packages.tree.is_some(),
             timeout: stages.config.timeout,
         };
         // The guest has one thread: the other cores store what is new.
@@ -585,12 +705,16 @@ impl Run<'_> {
             let taken = snapshot::take(self.instrumented, &component, &self.surroundings, &script);
             (taken, validated.join())
         });
-        let (taken, timing) = taken?;
+        let (taken, timing, observed) = taken?;
         emit::say(&format!("python start: {:.2?}", timing.start));
         for (module, took) in stages.config.imports.iter().zip(&timing.imports) {
             emit::say(&format!("import {module}: {took:.2?}"));
         }
+        if let Some(setup) = &stages.prepared.setup {
+            emit::say(&format!("set-up {}: {:.2?}", setup.name, timing.setup));
+        }
         emit::say(&format!("snapshot: {:.2?}", timing.snapshot));
+        stages.say_observed(self.keys, &observed);
         validated
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             .map_err(|e| {

@@ -50,7 +50,7 @@ impl Workbench {
         let archive = StdlibSource::Embedded.archive().unwrap().unwrap();
         std::fs::create_dir(folder.path().join("site-packages")).unwrap();
         Self {
-            linked: link::link(&runtime::load(&files, true).unwrap()).unwrap(),
+            linked: link::link(&runtime::load(&files, true).unwrap(), &[]).unwrap(),
             engine: engine::engine(Compiler::Winch).unwrap(),
             stdlib: runtime::unpack_stdlib(&archive, folder.path()).unwrap(),
             folder,
@@ -106,9 +106,11 @@ impl Workbench {
             let script = Script {
                 imports: &imports,
                 on_restore: &on_restore,
+                setup: None,
+                watch_misses: false,
                 timeout: Duration::from_secs(600),
             };
-            let (taken, _) = code.run(0, |component, surroundings| {
+            let (taken, ..) = code.run(0, |component, surroundings| {
                 snapshot::take(&instrumented, component, surroundings, &script)
             });
             let whole = hot::with_bodies(&taken, &self.linked).unwrap();

@@ -203,3 +203,87 @@ fn a_package_is_verified_from_its_archive() {
         .succeeded();
     assert!(ran.stderr().contains("Verifying"), "{}", ran.stderr());
 }
+
+#[cfg(feature = "wheels")]
+#[test]
+fn real_packages_are_staged_watched_and_set_up() {
+    let name = "packages-consumer";
+    let project = Project::new(
+        "packages",
+        name,
+        "[package.metadata.eryx]\nimports = [\"jinja2\", \"attrs\", \"click\", \"mypkg.part\"]\n\
+         packages = [\"wheels/*.whl\", \"wheels/markupsafe-3.0.4.tar.gz\", \"python/mypkg\"]\n\
+         setup = \"python/warm.py\"",
+    );
+    std::fs::create_dir(project.path().join("wheels")).unwrap();
+    for entry in std::fs::read_dir(project::root().join("tests/wheels")).unwrap() {
+        let path = entry.unwrap().path();
+        let target = project
+            .path()
+            .join("wheels")
+            .join(path.file_name().unwrap());
+        std::fs::copy(&path, target).unwrap();
+    }
+    project.write("python/mypkg/__init__.py", "");
+    // What no earlier run of this test has left in the cache.
+    let part = format!("RUN = {}\n", std::process::id());
+    project.write("python/mypkg/part.py", &part);
+    project.write(
+        "python/warm.py",
+        "import importlib.metadata, jinja2, mypkg.part\n\
+         env = jinja2.Environment(autoescape=True)\n\
+         hello = env.from_string('Hello {{ name }}')\n\
+         assert hello.render(name='<b>') == 'Hello &lt;b&gt;'\n\
+         assert importlib.metadata.version('jinja2') == '3.1.6'\n\
+         assert importlib.metadata.version('markupsafe') == '3.0.4'\n\
+         assert __name__ == '__main__'\n\
+         print = str = getattr = None\n\
+         left = open(jinja2.__file__)\n",
+    );
+    let first = project.cargo(&["run", "-vv"], &[]).succeeded();
+    let stderr = first.stderr();
+    for said in [
+        "optional module `markupsafe._speedups` was tried and is not there",
+        "`/site-packages/jinja2/__init__.py` is still open",
+        "set-up python/warm.py",
+    ] {
+        assert!(stderr.contains(said), "{said} is not in:\n{stderr}");
+    }
+    assert!(!stderr.contains(" needs "), "nothing is missing:\n{stderr}");
+    let site_packages = std::path::PathBuf::from(first.value("site-packages"));
+    for file in ["jinja2/environment.py", "attr/__init__.py", "mypkg/part.py"] {
+        assert!(site_packages.join(file).is_file(), "{file}");
+    }
+
+    let build = || project.cargo(&["build", "-v"], &[]).succeeded().stderr();
+    assert!(units(&build(), name)[0].starts_with("Fresh"));
+    project.write("python/unrelated.py", "");
+    assert!(units(&build(), name)[0].starts_with("Fresh"));
+    project.write("python/mypkg/added.py", "");
+    assert!(units(&build(), name)[0].starts_with("Dirty"));
+    // The last result's packages were replaced by the new one's.
+    assert!(!site_packages.exists());
+    // A file beside the wheels is looked at, and no reason to run Python.
+    project.write("wheels/notes.txt", "");
+    let again = project.cargo(&["build", "-vv"], &[]).succeeded().stderr();
+    // If the test was quick, the last build's files were too young for the stamp.
+    let quick = ["nothing changed", "snapshot: from the cache"];
+    assert!(quick.iter().any(|said| again.contains(said)), "{again}");
+    assert!(again.contains("is still open"), "warned again:\n{again}");
+
+    project.write(
+        "python/warm.py",
+        "def f():\n    print('so far')\n    return 1 / 0\n\nf()\n",
+    );
+    let stderr = project.cargo(&["build"], &[]).failed().stderr();
+    for said in [
+        "failed in stage setup: the set-up code `python/warm.py` failed",
+        "File \"python/warm.py\", line 5, in <module>\n          f()",
+        "File \"python/warm.py\", line 3, in f\n          return 1 / 0",
+        "ZeroDivisionError: division by zero",
+        "so far",
+    ] {
+        assert!(stderr.contains(said), "{said} is not in:\n{stderr}");
+    }
+    assert!(!stderr.contains("<user>"), "{stderr}");
+}

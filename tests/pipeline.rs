@@ -270,15 +270,3 @@ fn the_newest_runtime_works_by_path() {
     let artifacts = builder.build().unwrap();
     assert!(artifacts.python_wasm().bytes > 1_000_000);
 }
-
-#[test]
-fn extensions_are_refused_rather_than_left_out() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut builder = builder(dir.path(), &[]);
-    let library = dir.path().join("x.so");
-    fs::write(&library, b"").unwrap();
-    builder.config.extensions = vec![eryx_preinit_build::Extension::new(library)];
-    let error = builder.build().unwrap_err();
-    assert!(matches!(error, Error::Config(_)), "{error:?}");
-    assert!(error.to_string().contains("extensions"), "{error}");
-}

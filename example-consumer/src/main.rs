@@ -9,8 +9,8 @@
 //! example-consumer --bench               how many instances one core sustains
 //! ```
 //!
-//! The code sees the standard library, read-only, and nothing else: no other
-//! files, no network, no environment.
+//! The code sees the standard library and the packages, read-only, and nothing
+//! else: no other files, no network, no environment.
 
 use anyhow::{Context, Result, bail};
 use std::io::{Read, Write};
@@ -183,6 +183,11 @@ impl Host {
             "/python-stdlib",
             FsPerms::ReadOnly,
         )?;
+        // Packages, where the build has some.
+        if !env!("ERYX_SITE_PACKAGES").is_empty() {
+            let packages = env!("ERYX_SITE_PACKAGES");
+            wasi.preopened_dir(packages, "/site-packages", FsPerms::ReadOnly)?;
+        }
         Ok(Self {
             wasi: wasi.build(),
             table: ResourceTable::new(),

@@ -2,8 +2,8 @@
 
 use super::problems::{Problems, Seen, SeenExtensions};
 use super::rules::{
-    check_import, check_module, check_on_restore, check_output, check_path, check_timeout,
-    module_problem,
+    check_import, check_module, check_on_restore, check_output, check_package, check_path,
+    check_timeout, module_problem,
 };
 use super::suggest::nearest;
 use super::text::{clip, show, toml};
@@ -189,6 +189,56 @@ impl Fields<'_, '_> {
                 .paths
                 .check(self.problems, key.to_owned(), path.clone(), |_| show(text)))
         .then_some(path)
+    }
+
+    pub(super) fn packages(&mut self) -> Vec<PathBuf> {
+        let items = match self.table.get("packages") {
+            None => return Vec::new(),
+            Some(Value::Array(items)) => items,
+            Some(other) => {
+                let hint = other.as_str().map(|_| {
+                    let text = toml(other);
+                    format!("write packages = [{text}]")
+                });
+                self.problems
+                    .expected("packages", "an array of strings", other, hint);
+                return Vec::new();
+            }
+        };
+        let mut packages = Vec::new();
+        let mut seen = Seen::default();
+        for (index, item) in items.iter().enumerate() {
+            match item {
+                Value::String(text) => {
+                    let path = self.dir.join(text);
+                    // Joined to the folder, an empty path would not be empty.
+                    if !check_path(self.problems, &format!("packages[{index}]"), text) {
+                        continue;
+                    }
+                    if check_package(self.problems, &mut seen, index, &path, |_| show(text)) {
+                        packages.push(path);
+                    }
+                }
+                other => self.problems.expected(
+                    &format!("packages[{index}]"),
+                    "a string with a path",
+                    other,
+                    None,
+                ),
+            }
+        }
+        packages
+    }
+
+    pub(super) fn setup_code(&mut self) -> Option<String> {
+        match self.table.get("setup-code")? {
+            Value::String(code) => Some(code.clone()),
+            other => {
+                self.problems
+                    .expected("setup-code", "a string with Python code", other, None);
+                None
+            }
+        }
     }
 
     pub(super) fn path(&mut self, key: &str) -> Option<PathBuf> {

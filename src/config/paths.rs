@@ -28,6 +28,119 @@ pub(super) fn extension_path_problem(path: &Path) -> Option<String> {
     }
 }
 
+/// A path whose last part holds wildcards: `*` for any characters, `?` for one.
+pub(crate) struct Pattern {
+    /// Where to look. It holds no wildcards.
+    pub(crate) folder: PathBuf,
+    name: Vec<char>,
+}
+
+impl Pattern {
+    /// `None` for a path without wildcards, or one that exists as it is written.
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        let name = path.file_name()?.to_str()?;
+        (name.contains(['*', '?']) && !path.exists()).then(|| Self {
+            folder: match path.parent() {
+                Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+                _ => PathBuf::from("."),
+            },
+            name: name.chars().collect(),
+        })
+    }
+
+    fn fits(&self, name: &str) -> bool {
+        // A name that starts with `.` is hidden, as in a shell.
+        if name.starts_with('.') && self.name.first() != Some(&'.') {
+            return false;
+        }
+        // `reached[i]`: the first `i` characters of the pattern fit so far.
+        let mut reached = vec![false; self.name.len() + 1];
+        reached[0] = true;
+        let skip_stars = |reached: &mut Vec<bool>| {
+            for (i, &c) in self.name.iter().enumerate() {
+                reached[i + 1] |= reached[i] && c == '*';
+            }
+        };
+        skip_stars(&mut reached);
+        for c in name.chars() {
+            let mut next = vec![false; reached.len()];
+            for (i, &expected) in self.name.iter().enumerate() {
+                match expected {
+                    '*' => next[i] |= reached[i],
+                    expected => next[i + 1] |= reached[i] && (expected == '?' || expected == c),
+                }
+            }
+            skip_stars(&mut next);
+            reached = next;
+        }
+        reached.last() == Some(&true)
+    }
+}
+
+/// What fits the pattern, sorted by name; none if the folder cannot be listed.
+pub(crate) fn matching(pattern: &Pattern) -> Vec<PathBuf> {
+    names_in(&pattern.folder, None)
+        .into_iter()
+        .filter(|name| pattern.fits(name))
+        .map(|name| pattern.folder.join(name))
+        .collect()
+}
+
+pub(super) fn package_path_problem(path: &Path) -> Option<String> {
+    if let Some(pattern) = Pattern::of(path) {
+        return match look(&pattern.folder, Some(Kind::Folder)) {
+            Ok(Kind::Folder) if matching(&pattern).is_empty() => Some(format!(
+                "nothing in {} fits {}",
+                show_path(&pattern.folder),
+                show(&pattern.name.iter().collect::<String>())
+            )),
+            Ok(Kind::Folder) => matching(&pattern)
+                .iter()
+                .find_map(|path| package_path_problem(path)),
+            Ok(Kind::File) => Some(format!(
+                "{} is a file, not a folder",
+                show_path(&pattern.folder)
+            )),
+            Err(problem) if pattern.folder.to_string_lossy().contains(['*', '?']) => {
+                Some(format!("{problem}; only the last part may hold wildcards"))
+            }
+            Err(problem) => Some(problem),
+        };
+    }
+    match look(path, None) {
+        Ok(Kind::Folder) => None,
+        Ok(Kind::File) => {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if name.ends_with(".so") {
+                return Some(format!(
+                    "{} is a shared library; name it in `extensions`",
+                    show_path(path)
+                ));
+            }
+            let known = [".whl", ".tar.gz", ".tgz", ".py"];
+            (!known.iter().any(|end| name.ends_with(end))).then(|| {
+                format!(
+                    "{} is none of wheel (`.whl`), source distribution (`.tar.gz`), module \
+                     (`.py`) and package folder",
+                    show_path(path)
+                )
+            })
+        }
+        Err(problem) => Some(problem),
+    }
+}
+
+pub(super) fn setup_path_problem(path: &Path) -> Option<String> {
+    match look(path, Some(Kind::File)) {
+        Ok(Kind::File) => None,
+        Ok(Kind::Folder) => Some(format!(
+            "{} is a folder; expected a Python file",
+            show_path(path)
+        )),
+        Err(problem) => Some(problem),
+    }
+}
+
 pub(super) fn runtime_path_problem(path: &Path) -> Option<String> {
     let missing = |folder: &Path| -> Vec<&'static str> {
         ["libs", "prebuilt"]
@@ -109,7 +222,7 @@ pub(super) fn site_packages_path_problem(path: &Path) -> Option<String> {
         Ok(Kind::Folder) => None,
         Ok(Kind::File) => {
             let hint = if path.extension().is_some_and(|end| end == "whl") {
-                "; unpack the wheel into one (`pip install --target`)"
+                "; name the wheel in `packages`"
             } else {
                 ""
             };

@@ -3,6 +3,7 @@
 use super::problems::{Problems, Seen};
 use super::text::show;
 use super::units::{GIB, KIB, MIB, size_text};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Less than CPython's own start-up needs with a few imports on top.
@@ -98,6 +99,31 @@ pub(super) fn check_path(problems: &mut Problems<'_>, key: &str, path: &str) -> 
     };
     problems.add(key, problem);
     false
+}
+
+pub(super) fn check_package(
+    problems: &mut Problems<'_>,
+    seen: &mut Seen<PathBuf>,
+    index: usize,
+    path: &Path,
+    show: impl Fn(&Path) -> String,
+) -> bool {
+    let key = format!("packages[{index}]");
+    check_path(problems, &key, &path.to_string_lossy())
+        && seen.check(problems, key, path.to_owned(), |path| show(path))
+}
+
+pub(super) fn check_setup(problems: &mut Problems<'_>, file: bool, code: Option<&str>) {
+    match code {
+        Some(_) if file => problems.add(
+            "setup-code",
+            "`setup` is there too; keep one of them (the file can hold the code)",
+        ),
+        Some(code) if code.contains('\0') => {
+            problems.add("setup-code", "the code holds a NUL character");
+        }
+        _ => {}
+    }
 }
 
 pub(super) fn check_output(problems: &mut Problems<'_>, name: &str) {

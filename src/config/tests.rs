@@ -75,9 +75,11 @@ fn every_key_is_read() {
         "imports": ["json", "os.path"],
         "on-restore": ["numpy.random:seed", "app:Pool.reset"],
         "extensions": ["a.so", { "path": "x/b.so", "module": "pkg._core" }],
+        "packages": ["vendor/*.whl", "python/mypkg"],
         "runtime": "../runtime",
         "stdlib": "lib/python-stdlib.tar.zst",
         "site-packages": "/abs/site",
+        "setup": "python/warm.py",
         "engine": "winch",
         "strip": false,
         "verify": false,
@@ -90,7 +92,8 @@ fn every_key_is_read() {
         "summary": true,
         "precompile": true,
     });
-    assert_eq!(block.as_object().unwrap().len(), KEYS.len());
+    // All but `setup-code`, which is there in place of `setup`.
+    assert_eq!(block.as_object().unwrap().len(), KEYS.len() - 1);
     let config = ok(block);
     let expected = Config {
         imports: vec!["json".into(), "os.path".into()],
@@ -102,9 +105,12 @@ fn every_key_is_read() {
                 module: Some("pkg._core".into()),
             },
         ],
+        packages: vec!["/m/vendor/*.whl".into(), "/m/python/mypkg".into()],
         runtime: Some("/m/../runtime".into()),
         stdlib: Some("/m/lib/python-stdlib.tar.zst".into()),
         site_packages: Some("/abs/site".into()),
+        setup: Some("/m/python/warm.py".into()),
+        setup_code: None,
         engine: EngineChoice::Winch,
         strip: false,
         verify: false,
@@ -141,7 +147,7 @@ fn the_report_on_a_bad_block_word_for_word() {
         "timeout": 60,
         "memory-limit": "8GiB",
         "output": "../x",
-        "packages": ["numpy"],
+        "bundle": ["numpy"],
     }))
     .unwrap_err();
     assert_eq!(
@@ -151,7 +157,7 @@ fn the_report_on_a_bad_block_word_for_word() {
     assert_eq!(
         format!("{error:?}"),
         r#"eryx-preinit-build failed in stage config: 12 problems in [package.metadata.eryx] of /m/Cargo.toml
-  - package.metadata.eryx.packages: unknown key; the keys are `imports`, `on-restore`, `extensions`, `runtime`, `stdlib`, `site-packages`, `engine`, `strip`, `verify`, `output`, `timeout`, `memory-limit`, `cache-dir`, `cache-size`, `warn-unoptimized`, `summary` and `precompile`
+  - package.metadata.eryx.bundle: unknown key; the keys are `imports`, `on-restore`, `extensions`, `packages`, `runtime`, `stdlib`, `site-packages`, `setup`, `setup-code`, `engine`, `strip`, `verify`, `output`, `timeout`, `memory-limit`, `cache-dir`, `cache-size`, `warn-unoptimized`, `summary` and `precompile`
   - package.metadata.eryx.site_packages: unknown key; keys are written with `-`: `site-packages`
   - package.metadata.eryx.imports[2]: `os; rm` is not a Python module name (parts separated by `.`, each made of letters, digits and `_` and not starting with a digit)
   - package.metadata.eryx.imports[3]: `json` repeats imports[0]
@@ -200,12 +206,6 @@ fn unknown_keys() {
         json!({ "Cache_Dir": "x" }),
         "Cache_Dir: unknown key; did you mean `cache-dir`?",
     );
-    for planned in ["packages", "setup", "setup-code"] {
-        one_with(
-            json!({ planned: 1 }),
-            &format!("{planned}: unknown key; the keys are `imports`, "),
-        );
-    }
     one_with(json!({ "a.b c": 1 }), "\"a.b c\": unknown key");
     one_with(json!({ "": 1 }), "\"\": unknown key");
     one_with(json!({ "a\nb": 1 }), "\"a\\nb\": unknown key");
@@ -902,8 +902,7 @@ fn missing_paths_name_the_missing_part() {
     );
     assert_eq!(
         dir.short(site_packages_path_problem(&dir.file("x.whl"))),
-        "`x.whl` is a file; expected a folder of Python modules; unpack the wheel into one \
-           (`pip install --target`)"
+        "`x.whl` is a file; expected a folder of Python modules; name the wheel in `packages`"
     );
 }
 

@@ -235,6 +235,8 @@ fn plain_snapshot(linked: &[u8], stdlib: &Path, imports: &[String]) -> Vec<u8> {
     let script = Script {
         imports,
         on_restore: &[],
+        setup: None,
+        watch_misses: false,
         timeout: Duration::from_secs(60),
     };
     let taken = snapshot::take(
@@ -243,7 +245,7 @@ fn plain_snapshot(linked: &[u8], stdlib: &Path, imports: &[String]) -> Vec<u8> {
         &surroundings(stdlib, empty.path()),
         &script,
     );
-    let (taken, _) = taken.unwrap_or_else(|failure| panic!("{:?}", failure.into_error()));
+    let (taken, ..) = taken.unwrap_or_else(|failure| panic!("{:?}", failure.into_error()));
     let whole = with_bodies(&taken, linked).unwrap();
     rewrite::restore_initialize(&whole).unwrap().into_owned()
 }
@@ -262,7 +264,7 @@ fn record_profiles() {
     let mut profiles: Vec<(u32, usize, [Vec<usize>; 2])> = Vec::new();
     for package in std::env::split_paths(&packages) {
         let files = runtime::library_files(&package).unwrap();
-        let linked = link::link(&runtime::load(&files, true).unwrap()).unwrap();
+        let linked = link::link(&runtime::load(&files, true).unwrap(), &[]).unwrap();
         let start = run(&linked, &stdlib, &start_scripts(), true);
         // What a statement needs differs a little with what was imported.
         let execute = [&[][..], &["json", "re"], &["asyncio", "logging", "random"]]

@@ -21,6 +21,7 @@ fn main() {
     println!("path {}", env!("ERYX_PYTHON_WASM"));
     println!("sha256 {}", env!("ERYX_PYTHON_WASM_SHA256"));
     println!("stdlib {}", env!("ERYX_PYTHON_STDLIB"));
+    println!("site-packages {}", env!("ERYX_SITE_PACKAGES"));
 }
 "#;
 
@@ -74,18 +75,26 @@ impl Project {
     }
 
     pub fn write(&self, path: &str, content: &str) {
-        std::fs::write(self.path().join(path), content).unwrap();
+        let path = self.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
     }
 
     /// Writes Cargo.toml with another metadata block.
     pub fn block(&self, block: &str) {
         // TOML's basic strings escape as JSON does.
         let crate_path = format!("{:?}", root().to_str().unwrap());
+        // The features of the tests: others would compile everything once more.
+        let features = if cfg!(feature = "wheels") {
+            ", features = [\"wheels\"]"
+        } else {
+            ""
+        };
         self.write(
             "Cargo.toml",
             &format!(
                 "[workspace]\n\n[package]\nname = \"{}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n\
-                 {block}\n\n[build-dependencies]\neryx-preinit-build = {{ path = {crate_path} }}\n",
+                 {block}\n\n[build-dependencies]\neryx-preinit-build = {{ path = {crate_path}{features} }}\n",
                 self.name
             ),
         );

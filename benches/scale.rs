@@ -1,0 +1,75 @@
+//! How long a build takes as extensions and packages grow.
+//!
+//! ```text
+//! cargo bench --bench scale --profile dev    # opt-level 0, as build scripts are
+//! cargo bench --bench scale                  # optimised
+//! ```
+//!
+//! The stages print their own times on stderr.
+
+#[path = "../tests/native/mod.rs"]
+mod native;
+#[path = "../tests/python/mod.rs"]
+mod python;
+
+use eryx_preinit_build::{Builder, Extension};
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+fn main() {
+    for count in [1, 10, 100] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut builder = builder(dir.path());
+        for index in 0..count {
+            let name = format!("native_{index}");
+            let path = dir.path().join(format!("{name}.so"));
+            fs::write(&path, native::extension(&name, index)).unwrap();
+            builder.config.extensions.push(Extension::new(path));
+            builder.config.imports.push(name);
+        }
+        report("extensions", count, &builder);
+    }
+    // What all of these have in common is linked and compiled once.
+    let cache = tempfile::tempdir().unwrap();
+    for count in [1, 100, 1_000, 10_000] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut builder = builder(dir.path());
+        builder.config.cache_dir = Some(cache.path().to_owned());
+        let package = dir.path().join("package");
+        fs::create_dir(&package).unwrap();
+        fs::write(package.join("__init__.py"), "").unwrap();
+        for index in 1..count {
+            let code = format!(
+                "NAME = {index}\n{}",
+                "# about as long as a module\n".repeat(99)
+            );
+            fs::write(package.join(format!("module_{index}.py")), code).unwrap();
+        }
+        builder.config.packages.push(package);
+        builder.config.imports.push("package".to_owned());
+        report("files in site-packages", count, &builder);
+    }
+}
+
+fn builder(dir: &Path) -> Builder {
+    let out = dir.join("out");
+    fs::create_dir(&out).unwrap();
+    Builder::new(out, python::runtime("0.5.0"))
+}
+
+/// Builds twice: from nothing (but a cache, if there is one), and with nothing to do.
+fn report(what: &str, count: i32, builder: &Builder) {
+    // Files younger than this are always read again.
+    std::thread::sleep(Duration::from_secs(4));
+    let times = [(); 2].map(|()| {
+        let started = Instant::now();
+        builder.build().unwrap();
+        started.elapsed().as_secs_f64()
+    });
+    println!(
+        "{count:>6} {what}: {:.2} s, nothing changed {:.1} ms",
+        times[0],
+        times[1] * 1e3
+    );
+}

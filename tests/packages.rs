@@ -1,0 +1,111 @@
+//! Native extensions, packages and set-up code, with real libraries and real
+//! Python.
+
+mod native;
+mod python;
+
+use eryx_preinit_build::{Error, Extension};
+use python::builder;
+use std::fs;
+
+#[test]
+fn native_extensions_are_linked_and_imported() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |path: &str, bytes: &[u8]| {
+        let path = dir.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    };
+    write("pkg/__init__.py", b"");
+    write("pkg/sub/__init__.py", b"");
+    write(
+        "pkg/sub/_native.cpython-314-wasm32-wasi.so",
+        &native::extension("_native", 1),
+    );
+    write(
+        "top.cpython-314-wasm32-wasi.so",
+        &native::extension("top", 2),
+    );
+    write(
+        "odd name.so",
+        &native::extension_that_needs("_native", "helper_answer", "libhelper.so"),
+    );
+    write("libhelper.so", &native::library("helper_answer", 3));
+    write("pkg/stable.abi3.so", &native::extension("stable", 4));
+    write("pkg/bare.so", &native::extension("bare", 5));
+    let out = dir.path().join("out");
+    fs::create_dir(&out).unwrap();
+    let mut builder = builder(&out, &["pkg.sub._native", "top"]);
+    builder.config.packages = vec![dir.path().join("pkg")];
+    let mut named = Extension::new(dir.path().join("odd name.so"));
+    named.module = Some("other._native".to_owned());
+    builder.config.extensions = vec![
+        Extension::new(dir.path().join("top.cpython-314-wasm32-wasi.so")),
+        named,
+        Extension::new(dir.path().join("libhelper.so")),
+    ];
+    let mut setup = "import pkg.sub._native, top, other._native, pkg.stable, pkg.bare\n\
+         modules = pkg.sub._native, top, other._native, pkg.stable, pkg.bare\n\
+         got = [module.answer() for module in modules]\n\
+         assert got == [1, 2, 3, 4, 5], got\n"
+        .to_owned();
+    match native::compiled_from_c(dir.path()) {
+        Ok(library) => {
+            write("c/cfast.so", &library);
+            let extension = Extension::new(dir.path().join("c/cfast.so"));
+            builder.config.extensions.push(extension);
+            setup += "import cfast\n\
+                 assert cfast.square(7) == 49 and cfast.letters() == 14 and cfast.LIMIT == 99\n\
+                 assert cfast.count() == 1\n\
+                 try:\n    cfast.square(-3)\nexcept ValueError as error:\n    assert str(error) == 'negative'\n\
+                 else:\n    raise AssertionError\n";
+        }
+        Err(reason) => eprintln!("skipped: the extension in C, since {reason}"),
+    }
+    builder.config.setup_code = Some(setup);
+    let artifacts = builder.build().unwrap();
+    assert_eq!(artifacts.warnings, [""; 0]);
+    let tree = artifacts.site_packages.unwrap();
+    let placeholder = tree.join("pkg/sub/_native.cpython-314-wasm32-wasi.so");
+    assert_eq!(fs::metadata(placeholder).unwrap().len(), 0);
+}
+
+/// Builds what cannot be built: nothing is compiled for that.
+#[track_caller]
+fn link_error(extensions: &[(&str, Vec<u8>)], parts: &[&str]) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut builder = builder(dir.path(), &[]);
+    for (name, bytes) in extensions {
+        let path = dir.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        builder.config.extensions.push(Extension::new(path));
+    }
+    let error = builder.build().unwrap_err();
+    assert!(matches!(error, Error::Link(_)), "{error:?}");
+    let text = format!("{error:?}");
+    for part in parts {
+        assert!(text.contains(part), "{part} is not in:\n{text}");
+    }
+}
+
+#[test]
+fn missing_symbols_are_named_with_the_library() {
+    let no_such = native::extension_that_needs("x", "PyNo_SuchFunction", "libpython3.14.so");
+    link_error(
+        &[("x.so", no_such)],
+        &[
+            "extensions[0] (`",
+            "x.so`) needs the function `PyNo_SuchFunction` () -> i32",
+        ],
+    );
+    let other_signature = native::extension_that_needs("y", "PyLong_FromLong", "libpython3.14.so");
+    link_error(
+        &[("y.so", other_signature)],
+        &["calls `PyLong_FromLong` as () -> i32, but libpython3.14.so has it as (i32) -> i32"],
+    );
+    let no_library = native::extension_that_needs("z", "f", "libnone.so");
+    link_error(
+        &[("z.so", no_library)],
+        &["needs the library `libnone.so`, which is not there: add it to `extensions`"],
+    );
+}

@@ -1,0 +1,48 @@
+//! Builds outside cargo: a real runtime, and a cache that tests share.
+
+#![allow(dead_code, reason = "each test uses its part")]
+
+use eryx_preinit_build::Builder;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// The eryx-runtime package of that version, from this workspace's lock file.
+pub fn runtime(version: &str) -> PathBuf {
+    static FOLDERS: OnceLock<HashMap<String, PathBuf>> = OnceLock::new();
+    let folders = FOLDERS.get_or_init(|| {
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+        let metadata = |options: &[&str]| {
+            cargo_metadata::MetadataCommand::new()
+                .cargo_path(env!("CARGO"))
+                .manifest_path(&manifest)
+                .other_options(options.iter().map(|&s| s.to_owned()).collect::<Vec<_>>())
+                .exec()
+        };
+        // 0.14 is never compiled, so `cargo test` alone does not download it.
+        let metadata = metadata(&["--locked", "--offline"])
+            .or_else(|_| metadata(&["--locked"]))
+            .unwrap();
+        let packages = metadata.packages.iter();
+        packages
+            .filter(|package| package.name.as_str() == "eryx-runtime")
+            .map(|package| {
+                let folder = package.manifest_path.parent().unwrap();
+                (package.version.to_string(), folder.into())
+            })
+            .collect()
+    });
+    folders[version].clone()
+}
+
+/// Code is compiled once for all tests; snapshots are each test's own.
+pub fn cache() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache")
+}
+
+pub fn builder(out: &Path, imports: &[&str]) -> Builder {
+    let mut builder = Builder::new(out, runtime("0.5.0"));
+    builder.config.imports = imports.iter().map(|&s| s.to_owned()).collect();
+    builder.config.cache_dir = Some(cache());
+    builder
+}
