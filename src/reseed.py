@@ -9,12 +9,16 @@
 
 def prepare(seeds, hooks, blocks):
     import builtins
+    import gc
     import importlib
     import sys
 
     # The runtime traces what it executes, line by line.
     sys.settrace(None)
     forget(sys.modules)
+    # Garbage needs no seed and no place in the snapshot; and an instance's first code
+    # should not have to collect what was made before it.
+    gc.collect()
     calls = []
     for index, (module, attribute) in enumerate(hooks):
         call = importlib.import_module(module)
