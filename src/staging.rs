@@ -3,11 +3,12 @@
 
 use crate::cache::Key;
 use crate::error::Error;
+use crate::inputs::Meta;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// In each folder: names and sizes of what was put there.
+/// In each folder: what was put there, by names, sizes and times.
 const RECORD: &str = "listing";
 
 /// The folder `<prefix><digest>` in `folder`, as an earlier build left it, or made
@@ -55,19 +56,27 @@ pub(crate) fn sweep(folder: &Path, prefix: &str, keep: Option<&Path>) {
     }
 }
 
-/// Names and sizes of the files below `folder`, sorted: enough to notice an
-/// edited or partly deleted tree without reading it.
+/// Folders and files below `folder`, sorted, the files with sizes and times: enough
+/// to notice an edited or partly deleted tree without reading it.
 fn listing(folder: &Path) -> String {
     let mut text = String::new();
-    for entry in walkdir::WalkDir::new(folder).sort_by_file_name() {
-        let Ok(entry) = entry else { continue };
-        if !entry.file_type().is_file() || (entry.depth() == 1 && entry.file_name() == RECORD) {
+    let entries = walkdir::WalkDir::new(folder)
+        .min_depth(1)
+        .sort_by_file_name();
+    for entry in entries.into_iter().flatten() {
+        if entry.depth() == 1 && entry.file_name() == RECORD {
             continue;
         }
-        if let Ok(metadata) = entry.metadata() {
-            let path = entry.path().strip_prefix(folder).unwrap_or(entry.path());
-            let _ = writeln!(text, "{} {}", metadata.len(), path.display());
-        }
+        let path = entry.path().strip_prefix(folder).unwrap_or(entry.path());
+        let path = path.display();
+        let _ = if entry.file_type().is_dir() {
+            writeln!(text, "{path}/")
+        } else {
+            match Meta::of(entry.path()) {
+                Ok(meta) => writeln!(text, "{} {} {path}", meta.len, meta.modified),
+                Err(_) => writeln!(text, "unreadable {path}"),
+            }
+        };
     }
     text
 }
@@ -95,9 +104,14 @@ mod tests {
         let target = make(dir.path());
         let again = staged(dir.path(), "made-", key(), |_| panic!("it is there")).unwrap();
         assert_eq!(again, target);
-        fs::write(target.join("a"), "edited, longer").unwrap();
+        for edited in ["edited, longer", "CONTENT"] {
+            fs::write(target.join("a"), edited).unwrap();
+            assert_eq!(make(dir.path()), target);
+            assert_eq!(fs::read_to_string(target.join("a")).unwrap(), "content");
+        }
+        fs::create_dir(target.join("namespace")).unwrap();
         assert_eq!(make(dir.path()), target);
-        assert_eq!(fs::read_to_string(target.join("a")).unwrap(), "content");
+        assert!(!target.join("namespace").exists());
     }
 
     #[test]
