@@ -3,12 +3,15 @@
 
 #![allow(dead_code, unused_imports, reason = "the files serve the whole crate")]
 
+mod archive;
 mod cache;
 mod config;
 mod error;
+mod extension;
 mod hot;
 mod rewrite;
 mod sections;
+mod wheel;
 
 pub use config::{Config, EngineChoice, Extension};
 pub use error::{Error, Report};
@@ -63,5 +66,34 @@ pub fn rewriter(data: &[u8]) {
             "dropping exports",
             hot::runnable(&skeleton, data, hot::Bodies::All),
         );
+    }
+}
+
+/// Bytes as a shared library: what it is, or why it is none, and then the symbols it
+/// asks for.
+pub fn dylink(data: &[u8]) {
+    match extension::SharedLibrary::parse(data) {
+        Ok(_) => {
+            let library = extension::SharedLibrary::read_base(data).expect("it was read before");
+            let set = [("fuzzed", library)];
+            let findings = extension::check_symbols(&[], &set);
+            assert!(findings.errors.len() <= data.len());
+        }
+        Err(what) => assert!(what.len() < 1000 + 10 * data.len(), "{} bytes", what.len()),
+    }
+}
+
+/// Bytes as a wheel: files that stay in their folder, no more than the limits allow,
+/// or what is wrong.
+pub fn wheel(data: &[u8]) {
+    match wheel::read("app-1.0-py3-none-any.whl", data) {
+        Ok(wheel) => {
+            for (path, _) in &wheel.files {
+                let parts = path.split('/');
+                let mut odd = parts.filter(|part| ["", ".", ".."].contains(part));
+                assert!(odd.next().is_none(), "{path:?}");
+            }
+        }
+        Err(what) => assert!(what.len() < 10_000 + 10 * data.len(), "{} bytes", what.len()),
     }
 }
