@@ -27,7 +27,11 @@ pub fn metadata_block(data: &[u8]) {
         Ok(config) => config.check().expect("what was read is valid"),
         Err(error) => {
             let report = format!("{error:?}");
-            assert!(report.len() < 1000 + 200 * data.len(), "{} bytes", report.len());
+            assert!(
+                report.len() < 1000 + 200 * data.len(),
+                "{} bytes",
+                report.len()
+            );
         }
     }
 }
@@ -94,6 +98,10 @@ pub fn wheel(data: &[u8]) {
                 assert!(odd.next().is_none(), "{path:?}");
             }
         }
-        Err(what) => assert!(what.len() < 10_000 + 10 * data.len(), "{} bytes", what.len()),
+        Err(what) => assert!(
+            what.len() < 10_000 + 10 * data.len(),
+            "{} bytes",
+            what.len()
+        ),
     }
 }
