@@ -7,11 +7,17 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub struct Project {
     dir: tempfile::TempDir,
     name: String,
+    _alone: MutexGuard<'static, ()>,
 }
+
+/// One project at a time: cargo has a lock on the shared folder anyway, and what one
+/// test builds with other variables (`DOCS_RS`) would not be fresh for the next.
+static ALONE: Mutex<()> = Mutex::new(());
 
 const MAIN: &str = r#"
 static PYTHON: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/python.wasm"));
@@ -56,6 +62,7 @@ impl Project {
         let project = Self {
             name: name.to_owned(),
             dir,
+            _alone: ALONE.lock().unwrap_or_else(PoisonError::into_inner),
         };
         // The temporary folder's own name is random; what is tested is below.
         std::fs::create_dir_all(project.dir.path().join(folder)).unwrap();
