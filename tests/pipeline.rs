@@ -192,7 +192,7 @@ for attempt in (
     lambda: open("/site-packages/../../../../../../etc/passwd"),
     lambda: open("/etc/passwd"),
     lambda: os.listdir("/etc"),
-    lambda: os.mkdir("/tmp/x"),
+    lambda: os.mkdir("/x"),
 ):
     try:
         attempt()
