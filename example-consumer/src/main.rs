@@ -15,7 +15,8 @@
 use anyhow::{Context, Result, bail};
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
-use wasmtime::component::{InstancePre, Linker, ResourceTable, Val};
+use wasmtime::component::types::{ComponentFunc, ComponentItem};
+use wasmtime::component::{InstancePre, Linker, LinkerInstance, ResourceTable, Val};
 use wasmtime::{Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
@@ -101,19 +102,48 @@ fn prepare(engine: &Engine) -> Result<InstancePre<Host>> {
         .or_else(|_| python::load(engine))?;
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    let mut root = linker.root();
-    // No callbacks are offered.
-    root.func_new("list-callbacks", |_, _, _, results| {
-        results[0] = Val::List(Vec::new());
-        Ok(())
-    })?;
-    // Output as it is written; `execute` returns all of it at the end.
-    root.func_new("report-output", |_, _, _, _| Ok(()))?;
-    // Lines as they are executed, for debuggers.
-    root.func_new("report-trace", |_, _, _, _| Ok(()))?;
-    // Whatever else it imports (callbacks, TCP, TLS) traps when it is called.
-    linker.define_unknown_imports_as_traps(&component)?;
+    for (name, item) in component.component_type().imports(engine) {
+        // Not `define_unknown_imports_as_traps`: it takes the version of WASI that the
+        // component names for unknown, and hides the compatible one behind traps.
+        if name.starts_with("wasi:") {
+            continue;
+        }
+        match item.ty {
+            ComponentItem::ComponentFunc(func) => define(&mut linker.root(), name, &func)?,
+            ComponentItem::ComponentInstance(interface) => {
+                let mut instance = linker.instance(name)?;
+                for (name, item) in interface.exports(engine) {
+                    if let ComponentItem::ComponentFunc(func) = item.ty {
+                        define(&mut instance, name, &func)?;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
     Ok(linker.instantiate_pre(&component)?)
+}
+
+/// What Python asks its host for, besides WASI: callbacks, output as it is written,
+/// lines as they are executed, TCP, TLS. This host offers none of it.
+fn define(linker: &mut LinkerInstance<'_, Host>, name: &str, func: &ComponentFunc) -> Result<()> {
+    let refusal = format!("`{name}` is not offered by this host");
+    match name {
+        "list-callbacks" => linker.func_new(name, |_, _, _, results| {
+            results[0] = Val::List(Vec::new());
+            Ok(())
+        })?,
+        // `execute` returns all output at the end.
+        "report-output" | "report-trace" => linker.func_new(name, |_, _, _, _| Ok(()))?,
+        _ if func.async_() => linker.func_new_concurrent(name, move |_, _, _, _| {
+            let refusal = refusal.clone();
+            Box::pin(async move { Err(wasmtime::Error::msg(refusal)) })
+        })?,
+        _ => linker.func_new(name, move |_, _, _, _| {
+            Err(wasmtime::Error::msg(refusal.clone()))
+        })?,
+    }
+    Ok(())
 }
 
 /// One Python, separate from all others.
