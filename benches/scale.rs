@@ -9,8 +9,8 @@
 
 #[path = "../tests/native/mod.rs"]
 mod native;
-#[path = "../tests/python/mod.rs"]
-mod python;
+#[path = "../tests/runtime/mod.rs"]
+mod runtime;
 
 use eryx_preinit_build::{Builder, Extension};
 use std::fs;
@@ -55,7 +55,7 @@ fn main() {
 fn builder(dir: &Path) -> Builder {
     let out = dir.join("out");
     fs::create_dir(&out).unwrap();
-    Builder::new(out, python::runtime("0.5.0"))
+    Builder::new(out, runtime::folder("0.5.0"))
 }
 
 /// Builds twice: from nothing (but a cache, if there is one), and with nothing to do.

@@ -2,10 +2,10 @@
 //! Python.
 
 mod native;
-mod python;
+mod runtime;
 
 use eryx_preinit_build::{Error, Extension};
-use python::builder;
+use runtime::builder;
 use std::fs;
 
 #[test]

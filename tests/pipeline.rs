@@ -7,12 +7,7 @@ use std::time::Duration;
 
 mod runtime;
 
-fn builder(out: &Path, imports: &[&str]) -> Builder {
-    let mut builder = Builder::new(out, runtime::folder("0.5.0"));
-    builder.config.imports = imports.iter().map(|&s| s.to_owned()).collect();
-    builder.config.cache_dir = Some(runtime::cache());
-    builder
-}
+use runtime::builder;
 
 /// A builder whose site-packages holds `modules`.
 fn with_modules(dir: &Path, modules: &[(&str, &str)]) -> Builder {

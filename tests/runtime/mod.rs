@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test uses its part")]
 
+use eryx_preinit_build::Builder;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -37,4 +38,11 @@ pub fn folder(version: &str) -> PathBuf {
 /// Code is compiled once for all tests; snapshots are each test's own.
 pub fn cache() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache")
+}
+
+pub fn builder(out: &Path, imports: &[&str]) -> Builder {
+    let mut builder = Builder::new(out, folder("0.5.0"));
+    builder.config.imports = imports.iter().map(|&s| s.to_owned()).collect();
+    builder.config.cache_dir = Some(cache());
+    builder
 }
