@@ -27,6 +27,8 @@ pub(crate) struct Environment {
     pub(crate) cargo: PathBuf,
     /// The triple the consumer is compiled for.
     pub(crate) target: Option<String>,
+    /// The flags for rustc, separated as in `CARGO_ENCODED_RUSTFLAGS`.
+    pub(crate) rustflags: String,
     /// Whether the profile is one for development, without optimisation.
     pub(crate) debug: bool,
     pub(crate) cache_dir: Option<PathBuf>,
@@ -81,6 +83,7 @@ impl Environment {
                 )))
             })?),
         };
+        let text = |name: &str| get(name).and_then(|value| value.into_string().ok());
         let placeholder = if get(DOCS_RS).is_some() {
             Some("docs.rs has no network and needs no Python")
         } else if get(SKIP).is_some_and(|value| !value.is_empty() && value != "0") {
@@ -91,7 +94,8 @@ impl Environment {
         Ok(Self {
             out_dir: required("OUT_DIR")?,
             cargo: path("CARGO").unwrap_or_else(|| "cargo".into()),
-            target: get("TARGET").and_then(|target| target.into_string().ok()),
+            target: text("TARGET"),
+            rustflags: text("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default(),
             debug: get("PROFILE").is_some_and(|profile| profile == "debug"),
             cache_dir: path(CACHE_DIR),
             epoch_seconds,

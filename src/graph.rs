@@ -3,8 +3,10 @@
 //!
 //! The block comes from `cargo metadata --no-deps`, which resolves and downloads
 //! nothing. The graph is asked for only when a package has to be located, first
-//! `--offline`.
+//! `--offline`. Cargo downloads what it compiles; this crate's own `eryx-runtime` it
+//! never compiles, so the first build asks once more, online.
 
+use crate::emit;
 use crate::error::{Error, Report};
 use cargo_metadata::{CargoOpt, Metadata, MetadataCommand, Package};
 use serde::{Deserialize, Serialize};
@@ -72,6 +74,7 @@ pub(crate) fn graph(
     out_dir: &Path,
     workspace_root: &Path,
     target: Option<&str>,
+    rustflags: &str,
 ) -> Result<Graph, Error> {
     // In a dependency out of a registry or a vendor folder, a lock file is not the
     // one in force: the graph is that of the workspace whose target folder this is.
@@ -97,6 +100,7 @@ pub(crate) fn graph(
             // Cargo's configuration (a vendored source, say) is found from here.
             command.current_dir(folder);
         }
+        command.env("CARGO_ENCODED_RUSTFLAGS", with_files(rustflags));
         command
             .cargo_path(cargo)
             .manifest_path(&top)
@@ -108,7 +112,10 @@ pub(crate) fn graph(
     };
     let metadata = run(&["--offline", "--locked"])
         .or_else(|_| run(&["--offline"]))
-        .or_else(|_| run(&["--locked"]))
+        .or_else(|_| {
+            emit::say("a package is not on this machine yet: cargo downloads it");
+            run(&["--locked"])
+        })
         .or_else(|_| run(&[]))
         .map_err(|e| failed(&top, e))?;
     let root = package_of(&metadata, manifest).ok().or_else(|| {
@@ -118,6 +125,15 @@ pub(crate) fn graph(
             .find(|package| package.manifest_path.as_std_path() == manifest)
     });
     Ok(locate(&metadata, root))
+}
+
+/// The flags under which the graph holds what is never compiled: this crate's own
+/// `eryx-runtime`, of which only the files are wanted.
+fn with_files(rustflags: &str) -> String {
+    let mut flags: Vec<&str> = rustflags.split('\u{1f}').collect();
+    flags.retain(|flag| !flag.is_empty());
+    flags.extend(["--cfg", "eryx_preinit_files"]);
+    flags.join("\u{1f}")
 }
 
 fn locate(metadata: &Metadata, root: Option<&Package>) -> Graph {
@@ -194,7 +210,7 @@ fn failed(manifest: &Path, source: cargo_metadata::Error) -> Error {
         ))
         .source(source)
         .hint(
-            "run `cargo fetch` once with network access, or set `runtime` and `stdlib` in \
+            "run `cargo fetch` (without --target) once with network access, or set `runtime` and `stdlib` in \
                  [package.metadata.eryx]: then no graph is needed",
         ),
     )
@@ -220,8 +236,8 @@ impl Graph {
             return only(&self.runtimes, "eryx-runtime")?.ok_or_else(|| {
                 Error::Graph(
                     Report::new("no `eryx-runtime` package in the dependency graph").hint(
-                        "add `eryx-runtime = \"0.5\"` to [build-dependencies] (or keep the \
-                         default feature `runtime` of eryx-preinit-build), or set `runtime` in \
+                        "keep the default feature `runtime` of eryx-preinit-build, or add \
+                         `eryx-runtime = \"0.5\"` to [build-dependencies], or set `runtime` in \
                          [package.metadata.eryx]",
                     ),
                 )
@@ -375,10 +391,26 @@ mod tests {
         let out_dir = manifest.parent().unwrap();
         // Without one, dependencies of no platform would count.
         let target = Some("x86_64-unknown-linux-gnu");
-        let graph =
-            super::graph(cargo, &manifest, out_dir, &consumer.workspace_root, target).unwrap();
+        let graph = super::graph(
+            cargo,
+            &manifest,
+            out_dir,
+            &consumer.workspace_root,
+            target,
+            "",
+        )
+        .unwrap();
         let runtime = graph.runtime().unwrap();
         assert!(runtime.dir.join("libs").is_dir(), "{runtime:?}");
+    }
+
+    #[test]
+    fn what_is_never_compiled_is_asked_for_beside_the_flags_of_the_build() {
+        assert_eq!(with_files(""), "--cfg\u{1f}eryx_preinit_files");
+        assert_eq!(
+            with_files("-Cdebuginfo=1\u{1f}--cfg\u{1f}x"),
+            "-Cdebuginfo=1\u{1f}--cfg\u{1f}x\u{1f}--cfg\u{1f}eryx_preinit_files"
+        );
     }
 
     #[test]
@@ -407,7 +439,7 @@ mod tests {
 
         let manifest = path.join("Cargo.toml");
         let cargo = Path::new(env!("CARGO"));
-        let graph = super::graph(cargo, &manifest, path, path, None).unwrap();
+        let graph = super::graph(cargo, &manifest, path, path, None, "").unwrap();
         let runtime = graph.runtime().unwrap();
         assert!(runtime.dir.ends_with("vendor/eryx-runtime"), "{runtime:?}");
         assert!(runtime.immutable && runtime.direct, "{runtime:?}");

@@ -55,7 +55,7 @@
 //!
 //! # Features
 //!
-//! * `runtime` (default): depend on `eryx-runtime`, for its files.
+//! * `runtime` (default): lock `eryx-runtime`, for its files. It is never compiled.
 //! * `wheels`: read wheels and source distributions in `packages` and `extensions`.
 //!
 //! # Outside a build script
@@ -629,8 +629,8 @@ impl Source {
         }
     }
 
-    /// The dependency graph, asked of cargo only when manifest, lock file or
-    /// target changed.
+    /// The dependency graph, asked of cargo only when manifest, lock file, target or
+    /// rustc's flags changed.
     fn graph(&self, stamp: &mut Stamp) -> Result<Graph, Error> {
         let Self::Cargo {
             environment,
@@ -652,6 +652,7 @@ impl Source {
             "target",
             environment.target.as_deref().unwrap_or("").as_bytes(),
         );
+        key.part("rustflags", environment.rustflags.as_bytes());
         let key = key.finish();
         if let Some(graph) = stamp.graph(key) {
             return Ok(graph);
@@ -663,6 +664,7 @@ impl Source {
                 &environment.out_dir,
                 &consumer.workspace_root,
                 environment.target.as_deref(),
+                &environment.rustflags,
             )
         })?;
         stamp.set_graph(key, graph.clone());
