@@ -12,7 +12,8 @@
 //! memory, globals and tables the full component would have left. One that does
 //! trap is thrown away and run again on the full component (`snapshot.rs`).
 //! Nothing the guest can observe changes: a function pointer is a position in a
-//! table, and positions stay; indices of functions exist only in code. Which
+//! table, and positions stay, although some hold null, which traps as well when it is
+//! called (C reads no table, and a test looks); indices of functions exist only in code. Which
 //! functions to keep is thus a question of speed alone, and a wrong profile costs
 //! only time.
 //!
@@ -24,17 +25,17 @@ use crate::cache::Key;
 use crate::sections::{self, RewriteModule, Section, id};
 use anyhow::{Context, Result, ensure};
 use rayon::prelude::*;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ops::Range;
 use wasm_encoder::reencode::Reencode;
 use wasm_encoder::{
-    ElementSection, Encode, ExportSection, FunctionSection, GlobalSection, Section as _,
+    ElementSection, Elements, Encode, ExportSection, FunctionSection, GlobalSection, Section as _,
     StartSection,
 };
 use wasmparser::{
-    BinaryReader, ComponentAlias, ComponentAliasSectionReader, ElementSectionReader,
-    ExportSectionReader, FunctionBody, FunctionSectionReader, GlobalSectionReader,
-    ImportSectionReader, Operator, TypeRef,
+    BinaryReader, Element, ElementItems, ElementKind, ElementSectionReader, ExportSectionReader,
+    FunctionBody, FunctionSectionReader, GlobalSectionReader, ImportSectionReader, Operator,
+    TypeRef,
 };
 
 /// Sections of a core module.
@@ -44,11 +45,13 @@ const GLOBAL: u8 = 6;
 const EXPORT: u8 = 7;
 const START: u8 = 8;
 const ELEMENT: u8 = 9;
-/// Section of a component.
-const ALIAS: u8 = 6;
 
 /// No locals, `unreachable`, `end`: valid for every function type.
 const TRAP_BODY: [u8; 3] = [0x00, 0x00, 0x0b];
+
+/// How far apart two table entries may be for one element segment to span them: a
+/// segment of its own costs about as much as the traps between.
+const MAX_GAP: usize = 4;
 
 /// Recorded by `cargo test --release record_profile -- --ignored`; see there for
 /// the format.
@@ -96,16 +99,11 @@ pub(crate) fn with_bodies(skeleton: &[u8], component: &[u8]) -> Result<Vec<u8>> 
     })
 }
 
-/// What to compile in place of [`with_bodies`]: only `bodies`, and only the
-/// exports and table entries that lead to them.
-///
-/// Each function that can be reached from outside its module costs a trampoline,
-/// which only Cranelift makes: more work than many bodies. So exports that nothing
-/// in the component names are dropped too.
+/// What to compile in place of [`with_bodies`]: only `bodies`, and only the table
+/// entries that lead to them.
 pub(crate) fn runnable(skeleton: &[u8], component: &[u8], bodies: Bodies) -> Result<Vec<u8>> {
     let profiles = Profiles::parse(PROFILES)?;
     let codes = codes(component)?;
-    let named = named_exports(skeleton)?;
     sections::map_core_modules(skeleton, &mut |position, module| {
         let Some(code) = codes.get(position).copied().flatten() else {
             return Ok(None);
@@ -117,7 +115,7 @@ pub(crate) fn runnable(skeleton: &[u8], component: &[u8], bodies: Bodies) -> Res
             Bodies::Start => profile.map(|p| p.start),
             Bodies::Execute => profile.map(|p| p.execute),
         };
-        trimmed(position, module, code, hot, &named)
+        trimmed(position, module, code, hot)
             .map(Some)
             .with_context(|| format!("in core module {position}"))
     })
@@ -129,7 +127,6 @@ fn trimmed(
     module: &[u8],
     code: &[u8],
     hot: Option<Bitmap<'_>>,
-    named: &HashSet<String>,
 ) -> Result<Vec<u8>> {
     let (kind, sections) = sections::parse(module)?;
     let mut functions = Functions::new(&sections, hot)?;
@@ -151,12 +148,7 @@ fn trimmed(
             }
             EXPORT => {
                 let mut new = ExportSection::new();
-                for export in ExportSectionReader::new(reader)? {
-                    let export = export?;
-                    if named.contains(export.name) {
-                        functions.parse_export(&mut new, export)?;
-                    }
-                }
+                functions.parse_export_section(&mut new, ExportSectionReader::new(reader)?)?;
                 new.append_to(&mut out);
             }
             GLOBAL => {
@@ -174,7 +166,9 @@ fn trimmed(
             ELEMENT => {
                 let mut new = ElementSection::new();
                 functions.in_table = true;
-                functions.parse_element_section(&mut new, ElementSectionReader::new(reader)?)?;
+                for element in ElementSectionReader::new(reader)? {
+                    functions.element(&mut new, element?)?;
+                }
                 functions.in_table = false;
                 new.append_to(&mut out);
             }
@@ -276,6 +270,40 @@ impl<'a> Functions<'a> {
             .unwrap_or(u32::MAX)
     }
 
+    /// Adds an element segment. Table entries that would trap are left null, and so
+    /// trap too: storing thousands of them is one huge function, which takes Cranelift
+    /// seconds without optimisation.
+    fn element(&mut self, section: &mut ElementSection, element: Element<'_>) -> Result<()> {
+        let (ElementItems::Functions(items), ElementKind::Active { .. }, Some(hot)) =
+            (&element.items, &element.kind, self.hot)
+        else {
+            return Ok(self.parse_element(section, element)?);
+        };
+        let ElementKind::Active {
+            table_index,
+            offset_expr,
+        } = element.kind
+        else {
+            return Ok(());
+        };
+        let items = items.clone().into_iter().collect::<Result<Vec<_>, _>>()?;
+        let is_hot = |index: u32| match index.checked_sub(self.imported) {
+            Some(function) => hot.contains(function as usize),
+            None => true,
+        };
+        let stay: Vec<usize> = (0..items.len()).filter(|&at| is_hot(items[at])).collect();
+        for run in stay.chunk_by(|before, after| after - before <= MAX_GAP) {
+            let (&[first, ..], &[.., last]) = (run, run) else {
+                continue;
+            };
+            let offset = self.const_expr(offset_expr.clone())?;
+            let offset = offset.with_i32_const(i32::try_from(first)?).with_i32_add();
+            let moved: Vec<u32> = items[first..=last].iter().map(|&i| self.moved(i)).collect();
+            section.active(table_index, &offset, Elements::Functions(moved.into()));
+        }
+        Ok(())
+    }
+
     /// The code section of the functions that stay.
     fn code(&self, code: &[u8]) -> Result<Vec<u8>> {
         if self.hot.is_none() {
@@ -331,37 +359,6 @@ impl Reencode for Functions<'_> {
     ) -> Result<u32, wasm_encoder::reencode::Error<Self::Error>> {
         Ok(self.moved(index))
     }
-}
-
-/// Every name by which something in the component may ask for an export of a
-/// core module: those of aliases, and those core modules import.
-fn named_exports(component: &[u8]) -> Result<HashSet<String>> {
-    let mut named = HashSet::new();
-    for section in sections::parse(component)?.1 {
-        let reader = BinaryReader::new(section.data, 0);
-        match section.id {
-            ALIAS => {
-                for alias in ComponentAliasSectionReader::new(reader)? {
-                    if let ComponentAlias::CoreInstanceExport { name, .. } = alias? {
-                        named.insert(name.to_owned());
-                    }
-                }
-            }
-            id::CORE_MODULE => {
-                let sections = sections::parse(section.data)?.1;
-                for section in sections.iter().filter(|section| section.id == IMPORT) {
-                    let reader = BinaryReader::new(section.data, 0);
-                    for import in ImportSectionReader::new(reader)?.into_imports() {
-                        named.insert(import?.name.to_owned());
-                    }
-                }
-            }
-            // Names inside it are out of reach here: keep everything.
-            id::COMPONENT => anyhow::bail!("a nested component cannot be trimmed"),
-            _ => {}
-        }
-    }
-    Ok(named)
 }
 
 fn same_functions(position: usize, stub: &[u8], code: &[u8]) -> Result<()> {
@@ -560,11 +557,10 @@ mod tests {
 
     fn trimmed_first_module(hot: Option<Bitmap<'_>>) -> Vec<u8> {
         let component = component();
-        let named = named_exports(&component).unwrap();
         let new = sections::map_core_modules(&component, &mut |position, module| {
             let code = codes(&component)?[position];
             match (position, code) {
-                (0, Some(code)) => trimmed(0, module, code, hot, &named).map(Some),
+                (0, Some(code)) => trimmed(0, module, code, hot).map(Some),
                 _ => Ok(None),
             }
         })
@@ -610,16 +606,9 @@ mod tests {
     }
 
     #[test]
-    fn exports_nobody_names_are_dropped() {
-        let module = trimmed_first_module(None);
-        assert_eq!(exports(&module), ["hot", "cold"]);
-        assert_eq!(function_count(codes_of(&module)).unwrap(), 3);
-    }
-
-    #[test]
     fn left_out_functions_become_one_trap_a_type() {
         let module = trimmed_first_module(Some(ONLY_HOT));
-        assert_eq!(exports(&module), ["hot", "cold"]);
+        assert_eq!(exports(&module), ["table", "g", "hot", "cold", "unused"]);
         // `$cold` and `$other` have the same type: one trap for both.
         let code = codes_of(&module);
         let ranges = bodies(code).unwrap();
@@ -649,6 +638,68 @@ mod tests {
                 _ => None,
             })
             .collect()
+    }
+
+    #[test]
+    fn table_entries_that_would_trap_are_null() {
+        let hot = Bitmap(&[0b0100_0101, 0b10]);
+        let text = "(module
+            (import \"env\" \"t\" (table 20 funcref)) (import \"env\" \"b\" (global i32))
+            (func $0) (func $1) (func $2) (func $3) (func $4) (func $5) (func $6) (func $7)
+            (func $8) (func $9)
+            (elem (global.get 0) func $1 $0 $1 $2 $1 $3 $4 $5 $7 $6 $9))";
+        let module = wat::parse_str(text).unwrap();
+        let new = trimmed(0, &module, codes_of(&module), Some(hot)).unwrap();
+        valid(&new);
+        let section = sections::parse(&new).unwrap().1;
+        let section = section.iter().find(|section| section.id == ELEMENT);
+        let segments: Vec<_> =
+            ElementSectionReader::new(BinaryReader::new(section.unwrap().data, 0))
+                .unwrap()
+                .into_iter()
+                .map(|element| {
+                    let element = element.unwrap();
+                    let (ElementItems::Functions(items), ElementKind::Active { offset_expr, .. }) =
+                        (element.items, element.kind)
+                    else {
+                        panic!("another kind of segment");
+                    };
+                    let mut offset = offset_expr.get_operators_reader();
+                    let _base = offset.read().unwrap();
+                    let Operator::I32Const { value } = offset.read().unwrap() else {
+                        panic!("not the base and a number");
+                    };
+                    let items: Vec<u32> = items.into_iter().map(Result::unwrap).collect();
+                    (value, items)
+                })
+                .collect();
+        // Kept: 0, the trap 1, 2, 6, 9. What is further apart than the gap is two segments.
+        assert_eq!(segments, [(1, vec![0, 1, 2]), (9, vec![3, 4])]);
+    }
+
+    #[test]
+    fn python_calls_through_tables_and_never_reads_them() {
+        for version in ["0.5.0", "0.14.0"] {
+            let linked = crate::testing::Workbench::new(version).linked;
+            for code in codes(&linked).unwrap().into_iter().flatten() {
+                let readers = bodies(code).unwrap().into_par_iter().filter(|range| {
+                    FunctionBody::new(BinaryReader::new(&code[range.clone()], 0))
+                        .get_operators_reader()
+                        .unwrap()
+                        .into_iter()
+                        .any(|operator| {
+                            matches!(
+                                operator.unwrap(),
+                                Operator::TableGet { .. }
+                                    | Operator::TableCopy { .. }
+                                    | Operator::RefIsNull
+                                    | Operator::RefFunc { .. }
+                            )
+                        })
+                });
+                assert_eq!(readers.count(), 0, "{version}");
+            }
+        }
     }
 
     #[test]

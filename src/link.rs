@@ -3,12 +3,29 @@
 //!
 //! The libraries follow the dynamic linking convention of
 //! <https://github.com/WebAssembly/tool-conventions/blob/main/DynamicLinking.md>.
+//!
+//! Linked, most of what the libraries export is of no use to anybody any more, and
+//! each exported function costs a trampoline when it is compiled, and memory in every
+//! instance. So only the exports that something in the component names stay.
 
 use crate::error::{Error, Report};
 use crate::extension::{SharedLibrary, check_symbols};
 use crate::runtime::{ADAPTER, Library};
+use crate::sections::{self, id};
 use rayon::prelude::*;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
+use wasm_encoder::{ExportSection, Section as _};
+use wasmparser::{
+    BinaryReader, ComponentAlias, ComponentAliasSectionReader, ExportSectionReader,
+    ImportSectionReader,
+};
+
+/// Sections of a core module.
+const IMPORT: u8 = 2;
+const EXPORT: u8 = 7;
+/// Section of a component.
+const ALIAS: u8 = 6;
 
 /// An extension module, or a library that one needs.
 pub(crate) struct Extension {
@@ -55,7 +72,66 @@ pub(crate) fn link(base: &[Library], extensions: &[Extension]) -> Result<Vec<u8>
     }
     linker
         .encode()
+        .and_then(|component| without_unnamed_exports(&component))
         .map_err(|e| failed("cannot link the libraries into a component", e))
+}
+
+/// The component without those exports of its core modules that nothing in it names.
+fn without_unnamed_exports(component: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let Some(named) = named_exports(component)? else {
+        return Ok(component.to_vec());
+    };
+    sections::map_core_modules(component, &mut |_, module| {
+        let (kind, sections) = sections::parse(module)?;
+        let mut out = Vec::with_capacity(module.len());
+        out.extend_from_slice(&kind.header());
+        for section in sections {
+            if section.id != EXPORT {
+                sections::push(&mut out, section.id, section.data);
+                continue;
+            }
+            let mut kept = ExportSection::new();
+            for export in ExportSectionReader::new(BinaryReader::new(section.data, 0))? {
+                let export = export?;
+                if named.contains(export.name) {
+                    RoundtripReencoder.parse_export(&mut kept, export)?;
+                }
+            }
+            kept.append_to(&mut out);
+        }
+        Ok(Some(out))
+    })
+}
+
+/// Every name by which something in the component may ask for an export of a
+/// core module: those of aliases, and those core modules import. `None` when there are
+/// nested components, which may ask, too.
+fn named_exports(component: &[u8]) -> anyhow::Result<Option<HashSet<String>>> {
+    let mut named = HashSet::new();
+    for section in sections::parse(component)?.1 {
+        let reader = BinaryReader::new(section.data, 0);
+        match section.id {
+            ALIAS => {
+                for alias in ComponentAliasSectionReader::new(reader)? {
+                    if let ComponentAlias::CoreInstanceExport { name, .. } = alias? {
+                        named.insert(name.to_owned());
+                    }
+                }
+            }
+            id::CORE_MODULE => {
+                let sections = sections::parse(section.data)?.1;
+                for section in sections.iter().filter(|section| section.id == IMPORT) {
+                    let reader = BinaryReader::new(section.data, 0);
+                    for import in ImportSectionReader::new(reader)?.into_imports() {
+                        named.insert(import?.name.to_owned());
+                    }
+                }
+            }
+            id::COMPONENT => return Ok(None),
+            _ => {}
+        }
+    }
+    Ok(Some(named))
 }
 
 /// Looks for the symbols that extensions ask for, and returns what to warn about.
@@ -116,6 +192,38 @@ mod tests {
         };
         let error = link(&[library(), library()], &[]).unwrap_err();
         assert!(error.to_string().contains("libx.so"), "{error}");
+    }
+
+    #[test]
+    fn exports_nobody_names_are_dropped() {
+        let component = wat::parse_str(
+            r#"(component
+                (core module $m
+                    (table (export "table") 2 funcref)
+                    (memory (export "aliased") 1)
+                    (global (export "g") i32 (i32.const 7))
+                    (func (export "imported"))
+                    (func (export "unused")))
+                (core module $n (import "m" "imported" (func)))
+                (core instance $i (instantiate $m))
+                (core instance (instantiate $n (with "m" (instance $i))))
+                (alias core export $i "aliased" (core memory $x)))"#,
+        )
+        .unwrap();
+        let kept = without_unnamed_exports(&component).unwrap();
+        let features = wasmparser::WasmFeatures::all();
+        let mut validator = wasmparser::Validator::new_with_features(features);
+        validator.validate_all(&kept).unwrap();
+        let module = sections::core_modules(&kept).unwrap()[0];
+        let sections = sections::parse(module).unwrap().1;
+        let section = sections.iter().find(|section| section.id == EXPORT);
+        let names: Vec<&str> =
+            ExportSectionReader::new(BinaryReader::new(section.unwrap().data, 0))
+                .unwrap()
+                .into_iter()
+                .map(|export| export.unwrap().name)
+                .collect();
+        assert_eq!(names, ["aliased", "imported"]);
     }
 
     #[test]
