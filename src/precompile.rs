@@ -339,6 +339,35 @@ mod tests {
         }
     }
 
+    #[cfg(target_arch = "x86_64")]
+    #[expect(
+        unsafe_code,
+        reason = "the code is loaded, or refused, and never run on the older processor"
+    )]
+    #[test]
+    fn a_processor_below_the_level_is_refused() {
+        let (baseline, target) = (
+            Precompile::default(),
+            Target::resolve(&Precompile::default(), None),
+        );
+        let mut config = config(&baseline, &target.unwrap(), Compiler::Cranelift).unwrap();
+        // SAFETY: nothing is run, and to have less is to know less.
+        unsafe { config.detect_host_feature(|_| Some(false)) };
+        let oldest = Engine::new(&config).unwrap();
+        let load = |cpu| {
+            let (_, code) = compile(&Precompile {
+                cpu,
+                ..Precompile::default()
+            });
+            engine::load(&oldest, &code).map(drop)
+        };
+        load(CpuLevel::Baseline).unwrap();
+        for level in [CpuLevel::X86V2, CpuLevel::X86V3, CpuLevel::X86V4] {
+            let text = format!("{:?}", load(level).unwrap_err());
+            assert!(text.contains("not available on the host"), "{text}");
+        }
+    }
+
     #[cfg(feature = "all-arch")]
     #[test]
     fn other_processors_get_their_own_elf() {

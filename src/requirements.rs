@@ -150,6 +150,34 @@ mod tests {
     }
 
     #[test]
+    fn a_real_python_says_the_same_of_itself() {
+        let code = "import os, sys, platform as p, json\n\
+             print(json.dumps([sys.implementation.name, os.name, p.machine(),\n\
+             p.python_implementation(), p.release(), p.system(), p.version(),\n\
+             '.'.join(p.python_version_tuple()[:2]), sys.platform, p.python_version()]))";
+        for version in ["0.5.0", "0.14.0"] {
+            let printed = crate::testing::Workbench::new(version).fresh(&[code]);
+            let said: Vec<String> = serde_json::from_str(printed[0].as_ref().unwrap()).unwrap();
+            assert_eq!(
+                said[..9],
+                [
+                    HERE.implementation_name,
+                    HERE.os_name,
+                    HERE.platform_machine,
+                    HERE.platform_python_implementation,
+                    HERE.platform_release,
+                    HERE.platform_system,
+                    HERE.platform_version,
+                    HERE.python_version,
+                    HERE.sys_platform,
+                ],
+                "{version}"
+            );
+            assert!(said[9].starts_with("3.14."), "{version}: {}", said[9]);
+        }
+    }
+
+    #[test]
     fn versions_extras_and_folders_count() {
         let app = metadata(
             "app",

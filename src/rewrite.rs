@@ -545,8 +545,9 @@ mod tests {
     use super::*;
     use arbitrary::Unstructured;
     use wasm_encoder::{
-        Alias, ComponentAliasSection, CustomSection, EntityType, ExportKind, ExportSection,
-        ImportCompact, ImportSection, Imports, InstanceSection, ModuleArg, RawSection,
+        Alias, ComponentAliasSection, ComponentValType, CustomSection, EntityType, ExportKind,
+        ExportSection, ImportCompact, ImportSection, Imports, InstanceSection, ModuleArg,
+        PrimitiveValType, RawSection,
     };
     use wasmparser::{Validator, WasmFeatures};
 
@@ -1150,8 +1151,6 @@ mod tests {
         }
 
         fn module(&mut self, max_imports: usize) -> Vec<u8> {
-            let size = 256 + self.below(3000);
-            let dna: Vec<u8> = (0..size).map(|_| self.next().to_le_bytes()[3]).collect();
             let config = wasm_smith::Config {
                 max_imports,
                 // Numbers longer than necessary are valid too.
@@ -1161,6 +1160,12 @@ mod tests {
                 gc_enabled: self.below(2) == 0,
                 ..wasm_smith::Config::default()
             };
+            self.module_of(config)
+        }
+
+        fn module_of(&mut self, config: wasm_smith::Config) -> Vec<u8> {
+            let size = 256 + self.below(3000);
+            let dna: Vec<u8> = (0..size).map(|_| self.next().to_le_bytes()[3]).collect();
             let module = wasm_smith::Module::new(config, &mut Unstructured::new(&dna));
             self.with_custom_sections(&module.unwrap().to_bytes())
         }
@@ -1258,6 +1263,153 @@ mod tests {
             validate(&stripped).unwrap();
             assert_eq!(non_custom(&stripped), non_custom(&restored));
         }
+    }
+
+    /// A component that awaits `_initialize` of `module`, and exports those of its
+    /// functions that take and return numbers, as "f0" and so on.
+    fn runnable(module: &[u8]) -> (Vec<u8>, usize) {
+        let user = wat(r#"(module (import "m" "_initialize" (func)))"#);
+        let mut instances = InstanceSection::new();
+        instances.instantiate(0, [] as [(&str, ModuleArg); 0]);
+        instances.instantiate(1, [("m", ModuleArg::Instance(0))]);
+        let mut aliases = ComponentAliasSection::new();
+        let mut types = wasm_encoder::ComponentTypeSection::new();
+        let mut lifted = wasm_encoder::CanonicalFunctionSection::new();
+        let mut exported = wasm_encoder::ComponentExportSection::new();
+        let number = |ty: &wasmparser::ValType| {
+            Some(match ty {
+                wasmparser::ValType::I32 => PrimitiveValType::S32,
+                wasmparser::ValType::I64 => PrimitiveValType::S64,
+                wasmparser::ValType::F32 => PrimitiveValType::F32,
+                wasmparser::ValType::F64 => PrimitiveValType::F64,
+                _ => return None,
+            })
+        };
+        let numbers = |list: &[wasmparser::ValType]| list.iter().map(number).collect();
+        let mut validator = Validator::new_with_features(WasmFeatures::all());
+        let known = validator.validate_all(module).unwrap();
+        let known = known.as_ref();
+        let mut count = 0;
+        for export in exports(module) {
+            if export.kind != wasmparser::ExternalKind::Func {
+                continue;
+            }
+            let ty = known.core_function_at(export.index);
+            let ty = known[ty].unwrap_func();
+            let (params, results): (Option<Vec<_>>, Option<Vec<_>>) =
+                (numbers(ty.params()), numbers(ty.results()));
+            // Where more would go into memory.
+            let (Some(params), Some([] | [_])) = (params, results.as_deref()) else {
+                continue;
+            };
+            let result = results.and_then(|results| results.first().copied());
+            let names: Vec<String> = (0..params.len()).map(|at| format!("p{at}")).collect();
+            types
+                .function()
+                .params(names.iter().map(String::as_str).zip(params))
+                .result(result.map(ComponentValType::Primitive));
+            aliases.alias(Alias::CoreInstanceExport {
+                instance: 0,
+                kind: ExportKind::Func,
+                name: export.name,
+            });
+            let index = u32::try_from(count).unwrap();
+            lifted.lift(index, index, [] as [wasm_encoder::CanonicalOption; 0]);
+            let (name, kind) = (format!("f{count}"), wasm_encoder::ComponentExportKind::Func);
+            // An export is a function of its own, so there are twice as many.
+            exported.export(&name, kind, index, None);
+            count += 1;
+        }
+        let mut component = wasm_encoder::Component::new();
+        for data in [module, &user] {
+            let id = id::CORE_MODULE;
+            component.section(&RawSection { id, data });
+        }
+        component.section(&instances).section(&aliases);
+        component
+            .section(&types)
+            .section(&lifted)
+            .section(&exported);
+        (component.finish(), count)
+    }
+
+    /// What each of the `count` functions of a component gives, in an instance of its
+    /// own, when it is called twice.
+    fn behaviour(engine: &wasmtime::Engine, component: &[u8], count: usize) -> Vec<String> {
+        use wasmtime::component::{Component, Linker, Val, types::Type};
+        let component = Component::new(engine, component).unwrap();
+        let linker = Linker::new(engine);
+        let mut said = Vec::new();
+        for name in (0..count).map(|at| format!("f{at}")) {
+            let mut store = wasmtime::Store::new(engine, ());
+            store.set_fuel(20_000).unwrap();
+            let cause = |error: wasmtime::Error| format!("{:?}", error.root_cause().to_string());
+            let instance = match linker.instantiate(&mut store, &component) {
+                Ok(instance) => instance,
+                Err(error) => return vec![cause(error)],
+            };
+            let function = instance.get_func(&mut store, &name).unwrap();
+            let ty = function.ty(&store);
+            let arguments: Vec<Val> = ty
+                .params()
+                .map(|(_, ty)| match ty {
+                    Type::S32 => Val::S32(77),
+                    Type::S64 => Val::S64(-5_000_000_000),
+                    Type::Float32 => Val::Float32(0.5),
+                    _ => Val::Float64(-1e300),
+                })
+                .collect();
+            for _ in 0..2 {
+                let mut results = vec![Val::Bool(false); ty.results().len()];
+                said.push(match function.call(&mut store, &arguments, &mut results) {
+                    Ok(()) => format!("{results:?}, {} left", store.get_fuel().unwrap()),
+                    Err(error) => cause(error),
+                });
+            }
+        }
+        said
+    }
+
+    #[test]
+    fn what_components_do_stays_the_same() {
+        let engine = wasmtime::Engine::new(wasmtime::Config::new().consume_fuel(true)).unwrap();
+        let (mut results, mut failures) = (0, 0);
+        for seed in 0..100 {
+            let mut random = Random::new(seed);
+            let plain = wasm_smith::Config {
+                export_everything: true,
+                max_imports: 0,
+                max_memory32_bytes: 1 << 20,
+                max_table_elements: 1000,
+                disallow_traps: seed % 2 == 0,
+                exceptions_enabled: false,
+                gc_enabled: false,
+                memory64_enabled: false,
+                // Among these are references that only Wasmtime's feature `gc` has.
+                reference_types_enabled: false,
+                relaxed_simd_enabled: false,
+                threads_enabled: false,
+                ..wasm_smith::Config::default()
+            };
+            let module = random.module_of(plain);
+            let whole = add_initialize(&module).unwrap().unwrap();
+            let (component, count) = runnable(&whole);
+            validate(&component).unwrap();
+            let before = behaviour(&engine, &component, count);
+
+            let restored = without_initialize(&component);
+            let restored = restore_initialize(&restored).unwrap();
+            assert_eq!(behaviour(&engine, &restored, count), before, "seed {seed}");
+            let stripped = strip_custom_sections(&restored).unwrap();
+            assert_eq!(behaviour(&engine, &stripped, count), before, "seed {seed}");
+            let ended = before.iter().filter(|said| said.ends_with("left")).count();
+            results += ended;
+            failures += before.len() - ended;
+        }
+        assert!(
+            results > 100 && failures > 20,
+            "{results} and {failures} calls say little"
+        );
     }
 
     #[test]
