@@ -8,7 +8,10 @@ static NATIVE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/python.cwasm"))
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let form = std::env::args().nth(1).unwrap_or_default();
     let code = "import json, sys, csv, random\n\
-                print(json.dumps({'ok': True, 'restored': 're' in sys.modules}), random.random())";
+                native = 'early' in sys.modules, 'late' in sys.modules\n\
+                import early, late\n\
+                native += early.answer(), late.answer()\n\
+                print(json.dumps({'restored': 're' in sys.modules, 'native': native}), random.random())";
     // Of one snapshot, two instances: they draw different numbers.
     for _ in 0..if form == "wasm" { 1 } else { 2 } {
         // SAFETY: eryx itself compiled these in build.rs; nobody changes the file.
@@ -21,6 +24,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         };
         let sandbox = builder
             .with_python_stdlib(env!("ERYX_PYTHON_STDLIB"))
+            .with_site_packages(env!("ERYX_SITE_PACKAGES"))
             .build()?;
         print!("{}", sandbox.execute(code).await?.stdout);
     }
