@@ -35,9 +35,7 @@ fn main() -> Result<()> {
     let [what] = args.as_slice() else {
         bail!("{USAGE}");
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()?;
+    let runtime = runtime()?;
     let code = match what.as_str() {
         "--bench" => return runtime.block_on(bench()),
         "-" => {
@@ -51,6 +49,12 @@ fn main() -> Result<()> {
         code => code.to_owned(),
     };
     runtime.block_on(run(&code, time))
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
 }
 
 async fn run(code: &str, time: bool) -> Result<()> {
@@ -237,6 +241,9 @@ impl WasiView for Host {
 /// Instances kept at once, to see what each costs.
 const IDLE: u32 = 100;
 
+/// How long each rate is measured.
+const SUSTAINED: Duration = Duration::from_secs(3);
+
 /// What one core sustains, with memory and stacks from a pool.
 async fn bench() -> Result<()> {
     let mut pool = PoolingAllocationConfig::default();
@@ -248,7 +255,11 @@ async fn bench() -> Result<()> {
         .max_component_instance_size(1 << 20)
         .max_core_instances_per_component(64)
         .max_core_instance_size(4 << 20)
-        .table_elements(100_000);
+        .table_elements(100_000)
+        .linear_memory_keep_resident(8 << 20)
+        .table_keep_resident(1 << 20)
+        .async_stack_keep_resident(64 << 10)
+        .pagemap_scan(wasmtime::Enabled::Auto);
     let mut config = python::config();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     let python = prepare(&Engine::new(&config)?)?;
@@ -260,21 +271,25 @@ async fn bench() -> Result<()> {
         Some("pass"),
         Some("import json; json.dumps({'a': 1})"),
     ] {
-        let started = (Instant::now(), on_core()?);
-        let mut count = 0;
-        while started.0.elapsed() < Duration::from_secs(3) {
-            let mut instance = Instance::new(&python).await?;
-            if let Some(code) = code {
-                instance.execute(code).await?.map_err(anyhow::Error::msg)?;
-            }
-            count += 1;
-        }
-        let rate = f64::from(count) / (on_core()? - started.1).as_secs_f64();
-        match code {
-            None => println!("{rate:>8.0} instances a second"),
-            Some(code) => println!("{rate:>8.0} instances a second that run `{code}`"),
-        }
+        let on_core = on_core()?;
+        let count = sustain(&python, code).await?;
+        let rate = f64::from(count) / (self::on_core()? - on_core).as_secs_f64();
+        let what = code.map_or_else(String::new, |code| format!(" that run `{code}`"));
+        println!("{rate:>8.0} instances a second and core{what}");
     }
+    let cores = std::thread::available_parallelism()?.get();
+    let counts: Vec<Result<u32>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..cores)
+            .map(|_| scope.spawn(|| runtime()?.block_on(sustain(&python, None))))
+            .collect();
+        threads
+            .into_iter()
+            .map(|t| t.join().expect("no panic"))
+            .collect()
+    });
+    let count: u32 = counts.into_iter().sum::<Result<u32>>()?;
+    let rate = f64::from(count) / SUSTAINED.as_secs_f64();
+    println!("{rate:>8.0} instances a second on all {cores} cores");
 
     let mut instances = Vec::new();
     let before = private_kib()?;
@@ -290,6 +305,20 @@ async fn bench() -> Result<()> {
     println!("{:>8} KiB for each idle instance", each(idle));
     println!("{:>8} KiB for each that has run `pass`", each(used));
     Ok(())
+}
+
+/// How many instances one thread makes, one after another, for `SUSTAINED`.
+async fn sustain(python: &InstancePre<Host>, code: Option<&str>) -> Result<u32> {
+    let started = Instant::now();
+    let mut count = 0;
+    while started.elapsed() < SUSTAINED {
+        let mut instance = Instance::new(python).await?;
+        if let Some(code) = code {
+            instance.execute(code).await?.map_err(anyhow::Error::msg)?;
+        }
+        count += 1;
+    }
+    Ok(count)
 }
 
 /// How long this thread has had a core: what else the machine does is not counted.

@@ -10,10 +10,8 @@
 
 use anyhow::{Context, Result};
 use eryx_preinit_build::Builder;
-use std::path::{Path, PathBuf};
+use peer::{IMPORTS, pre_initialize, runtime_folder};
 use std::time::{Duration, Instant};
-
-const IMPORTS: [&str; 2] = ["json", "re"];
 
 fn main() -> Result<()> {
     let rounds = match std::env::args().nth(1) {
@@ -62,23 +60,4 @@ fn timed<T, E: Into<anyhow::Error>>(work: impl FnOnce() -> Result<T, E>) -> Resu
 fn median(mut times: Vec<Duration>) -> Duration {
     times.sort();
     times[times.len() / 2]
-}
-
-fn pre_initialize(stdlib: &Path) -> Result<Vec<u8>> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?
-        .block_on(eryx_runtime::preinit::pre_initialize(stdlib, None, &IMPORTS, &[]))
-}
-
-fn runtime_folder() -> Result<PathBuf> {
-    let metadata = cargo_metadata::MetadataCommand::new()
-        .manifest_path(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"))
-        .exec()?;
-    let package = metadata
-        .packages
-        .iter()
-        .find(|package| package.name.as_str() == "eryx-runtime")
-        .context("eryx-runtime in the graph")?;
-    Ok(package.manifest_path.parent().context("a folder")?.into())
 }
