@@ -4,6 +4,8 @@
 //! `prepared.py` leaves behind whatever an import can: suspended generators, a
 //! decimal context, weak references, warning filters, … In the fresh instance it
 //! is imported by the first program, in the restored one it was before.
+//!
+//! CPython's own tests have to end alike in both, too.
 
 use crate::testing::Workbench;
 use std::fs;
@@ -67,4 +69,175 @@ fn restored_instances_run_like_fresh_ones() {
     }
     assert!(problems.is_empty(), "{}", problems.join("\n"));
     println!("{equal} program runs in {INSTANCES} restored instances, all like the fresh one's");
+}
+
+/// Modules of CPython's package `test`, of those that need no threads, processes,
+/// network or files of their own; without those that take long, and `test_descr`, whose
+/// recursion ends any instance.
+const MODULES: &[&str] = &[
+    "test_abc",
+    "test_array",
+    "test_augassign",
+    "test_base64",
+    "test_binascii",
+    "test_bisect",
+    "test_bool",
+    "test_calendar",
+    "test_collections",
+    "test_contains",
+    "test_context",
+    "test_contextlib",
+    "test_copy",
+    "test_copyreg",
+    "test_coroutines",
+    "test_dataclasses",
+    "test_decorators",
+    "test_defaultdict",
+    "test_dict",
+    "test_dictviews",
+    "test_difflib",
+    "test_enum",
+    "test_enumerate",
+    "test_exception_group",
+    "test_exceptions",
+    "test_extcall",
+    "test_fnmatch",
+    "test_format",
+    "test_fractions",
+    "test_functools",
+    "test_gc",
+    "test_generators",
+    "test_genericalias",
+    "test_graphlib",
+    "test_hash",
+    "test_hashlib",
+    "test_heapq",
+    "test_hmac",
+    "test_html",
+    "test_ipaddress",
+    "test_iter",
+    "test_json",
+    "test_keyword",
+    "test_list",
+    "test_listcomps",
+    "test_memoryview",
+    "test_operator",
+    "test_ordered_dict",
+    "test_patma",
+    "test_pprint",
+    "test_property",
+    "test_quopri",
+    "test_raise",
+    "test_random",
+    "test_range",
+    "test_re",
+    "test_reprlib",
+    "test_scope",
+    "test_shlex",
+    "test_slice",
+    "test_sort",
+    "test_strftime",
+    "test_string",
+    "test_strptime",
+    "test_struct",
+    "test_super",
+    "test_textwrap",
+    "test_time",
+    "test_tuple",
+    "test_types",
+    "test_typing",
+    "test_unary",
+    "test_unpack",
+    "test_urlparse",
+    "test_userdict",
+    "test_userlist",
+    "test_weakref",
+    "test_weakset",
+    "test_with",
+    "test_yield_from",
+    "test_zlib",
+];
+
+/// Runs the tests of `module`, and prints the end of each.
+const RUN: &str = r#"
+def run(module):
+    import contextlib, io, re, unittest
+    class Ends(unittest.TestResult):
+        def startTest(self, test):
+            super().startTest(test)
+            ends[test.id()] = "ok"
+        def end(self, test, what):
+            ends[test.id()] = what
+        def addSkip(self, test, reason):
+            self.end(test, "skipped: " + reason)
+        def addError(self, test, error):
+            self.end(test, "error: " + error[0].__name__)
+        def addFailure(self, test, error):
+            self.end(test, "failure: " + error[0].__name__)
+        def addSubTest(self, test, subtest, error):
+            if error is not None:
+                self.end(test, "failure: " + error[0].__name__)
+        def addExpectedFailure(self, test, error):
+            self.end(test, "expected failure")
+        def addUnexpectedSuccess(self, test):
+            self.end(test, "unexpected success")
+    def flat(suite):
+        for test in suite:
+            yield from flat(test) if isinstance(test, unittest.TestSuite) else [test]
+    # The C stack has no guard on WASI: what exhausts it ends any instance.
+    deep = re.compile("recurs|deep|nest|overflow|depth|crash", re.I)
+    ends = {}
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        suite = unittest.defaultTestLoader.loadTestsFromName("test." + module)
+        tests = [test for test in flat(suite) if not deep.search(test.id())]
+        unittest.TestSuite(tests).run(Ends())
+    for name, end in ends.items():
+        print(name, "...", end)
+"#;
+
+/// The package is not part of any runtime: `.ci/cpython-tests` gets Debian's of 3.11,
+/// most of which 3.14 passes. What counts is that both Pythons end each test alike.
+#[test]
+#[ignore = "needs CPython's package `test`: run .ci/cpython-tests"]
+#[expect(clippy::disallowed_methods, reason = "a test's switch, not a build's")]
+fn cpython_s_own_tests_end_alike() {
+    let package = std::env::var_os("ERYX_PREINIT_CPYTHON_TESTS")
+        .expect("ERYX_PREINIT_CPYTHON_TESTS names the folder `test`");
+    let bench = Workbench::new("0.5.0");
+    bench.package("test", Path::new(&package));
+    // A module that cannot be imported here is found out when its tests are run.
+    let load = format!(
+        "import importlib\nfor name in {MODULES:?}:\n    try:\n        \
+         importlib.import_module('test.' + name)\n    except BaseException:\n        pass\n"
+    );
+    bench.module("tests", Some(&load));
+    let mut scripts = vec!["import tests".to_owned(), RUN.to_owned()];
+    scripts.extend(MODULES.iter().map(|name| format!("run({name:?})")));
+    let scripts: Vec<&str> = scripts.iter().map(String::as_str).collect();
+    let fresh = bench.fresh(&scripts);
+    let restored = bench.snapshots(&[(&["tests"], &[])]).remove(0);
+    let restored = restored.execute(0, &scripts);
+    let (mut equal, mut passed, mut problems) = (0, 0, Vec::new());
+    for (name, (fresh, restored)) in scripts.iter().zip(fresh.iter().zip(&restored)).skip(2) {
+        let (Ok(fresh), Ok(restored)) = (fresh, restored) else {
+            problems.push(format!("{name}: {fresh:?} and {restored:?}"));
+            continue;
+        };
+        if fresh.lines().count() != restored.lines().count() || fresh.is_empty() {
+            problems.push(format!("{name}: not the same tests"));
+        }
+        for (fresh, restored) in fresh.lines().zip(restored.lines()) {
+            match fresh == restored {
+                true => equal += 1,
+                false => problems.push(format!("fresh:    {fresh}\nrestored: {restored}")),
+            }
+            passed += usize::from(fresh.ends_with("... ok"));
+        }
+    }
+    println!(
+        "{equal} tests of {} modules end alike, {passed} of them well",
+        MODULES.len()
+    );
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+    assert!(passed > 1000, "only {passed} tests passed");
 }

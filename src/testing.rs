@@ -66,6 +66,19 @@ impl Workbench {
         }
     }
 
+    /// Adds a copy of the package in `folder` to /site-packages.
+    pub(crate) fn package(&self, name: &str, folder: &Path) {
+        let target = self.site_packages().join(name);
+        for entry in walkdir::WalkDir::new(folder) {
+            let entry = entry.unwrap();
+            let path = target.join(entry.path().strip_prefix(folder).unwrap());
+            match entry.file_type().is_dir() {
+                true => std::fs::create_dir_all(path).unwrap(),
+                false => drop(std::fs::copy(entry.path(), path).unwrap()),
+            }
+        }
+    }
+
     fn site_packages(&self) -> PathBuf {
         self.folder.path().join("site-packages")
     }

@@ -70,6 +70,18 @@ fn native_extensions_are_linked_and_imported() {
     assert_eq!(fs::metadata(placeholder).unwrap().len(), 0);
 }
 
+#[test]
+fn a_newer_runtime_takes_them_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let extension = dir.path().join("fast.cpython-314-wasm32-wasi.so");
+    fs::write(&extension, native::extension("fast", 6)).unwrap();
+    let mut builder = builder(dir.path(), &["fast"]);
+    builder.config.runtime = Some(runtime::folder("0.14.0"));
+    builder.config.extensions.push(Extension::new(extension));
+    builder.config.setup_code = Some("import fast\nassert fast.answer() == 6".to_owned());
+    builder.build().unwrap();
+}
+
 /// Builds what cannot be built: nothing is compiled for that.
 #[track_caller]
 fn link_error(extensions: &[(&str, Vec<u8>)], parts: &[&str]) {

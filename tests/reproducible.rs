@@ -35,6 +35,9 @@ KEPT.append([(entry.name, entry.inode()) for entry in os.scandir("/tmp")])
 from other import names
 "#;
 
+/// What every machine gets from `prepare`, whatever the opt-level: SHA-256.
+const GOLDEN: &str = "85f00844850c84826f8af282143ebfeeda426e59b77670f1833c0c75f3e3cb78";
+
 /// The package and the libraries in `folder`, copied in another order, with other
 /// times, for `Build::user` to read.
 fn prepare(folder: &Path, reverse: bool) -> Build {
@@ -120,6 +123,11 @@ fn the_bytes_depend_on_the_inputs_only() {
     .to_vec();
     let (expected, cached) = first.run().built();
     assert!(!cached);
+    assert_eq!(
+        expected, GOLDEN,
+        "another machine, or another opt-level, got other bytes; if what is built was \
+         changed on purpose, this is the new value"
+    );
 
     // Linked component and code are there, the snapshot is not.
     fs::remove_dir_all(first.cache.join("snapshot")).unwrap();

@@ -21,12 +21,14 @@ fn main() -> Result<()> {
     let runtime = runtime_folder()?;
     let mut times: [Vec<Duration>; 4] = Default::default();
     let mut sizes = (0, 0);
+    let mut sha256 = String::new();
     for _ in 0..rounds {
         let out = tempfile::tempdir()?;
         let mut builder = Builder::new(out.path(), &runtime);
         builder.config.imports = IMPORTS.map(String::from).to_vec();
         let (cold, artifacts) = timed(|| builder.build())?;
         sizes.0 = artifacts.python_wasm().bytes;
+        sha256.clone_from(&artifacts.python_wasm().sha256);
         let (warm, _) = timed(|| builder.build())?;
         builder.config.imports.push("csv".into());
         let (imports, _) = timed(|| builder.build())?;
@@ -44,6 +46,7 @@ fn main() -> Result<()> {
     println!("  ratio                   {:>9.2} x", peer.as_secs_f64() / cold.as_secs_f64());
     println!("this crate, one import more {:>7.2} s", imports.as_secs_f64());
     println!("this crate, nothing changed {:>7.1} ms", warm.as_secs_f64() * 1e3);
+    println!("python.wasm, at either opt-level: SHA-256 {sha256}");
     Ok(())
 }
 
