@@ -210,8 +210,8 @@ fn failed(manifest: &Path, source: cargo_metadata::Error) -> Error {
         ))
         .source(source)
         .hint(
-            "run `cargo fetch` (without --target) once with network access, or set `runtime` and `stdlib` in \
-                 [package.metadata.eryx]: then no graph is needed",
+            "run `cargo fetch` (without --target) once with network access, or set `runtime` and \
+             `stdlib` in [package.metadata.eryx]: then no graph is needed",
         ),
     )
 }

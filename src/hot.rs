@@ -13,9 +13,9 @@
 //! trap is thrown away and run again on the full component (`snapshot.rs`).
 //! Nothing the guest can observe changes: a function pointer is a position in a
 //! table, and positions stay, although some hold null, which traps as well when it is
-//! called (C reads no table, and a test looks); indices of functions exist only in code. Which
-//! functions to keep is thus a question of speed alone, and a wrong profile costs
-//! only time.
+//! called (compiled C reads no table, and a test looks whether that holds); indices of
+//! functions exist only in code. Which functions to keep is thus a question of speed
+//! alone, and a wrong profile costs only time.
 //!
 //! wizer itself sees no bodies at all: it reads and writes exports, globals,
 //! memories and data, and would validate every body up to three times in a build

@@ -18,7 +18,7 @@ use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
 use wasm_encoder::{ExportSection, Section as _};
 use wasmparser::{
     BinaryReader, ComponentAlias, ComponentAliasSectionReader, ExportSectionReader,
-    ImportSectionReader,
+    ImportSectionReader, Operator, Parser, Payload,
 };
 
 /// Sections of a core module.
@@ -70,10 +70,32 @@ pub(crate) fn link(base: &[Library], extensions: &[Extension]) -> Result<Vec<u8>
             .library(name, wasm, extension.openable)
             .map_err(|e| failed(&format!("cannot link {}", extension.shown), e))?;
     }
-    linker
-        .encode()
-        .and_then(|component| without_unnamed_exports(&component))
-        .map_err(|e| failed("cannot link the libraries into a component", e))
+    let encode = || {
+        let component = linker.encode()?;
+        // `ref.func` may name exported functions only. CPython's libraries have none.
+        let extensions = extensions
+            .par_iter()
+            .map(|e| names_functions(&e.library.wasm));
+        match extensions.try_reduce(|| false, |one, other| Ok(one || other))? {
+            true => Ok(component),
+            false => without_unnamed_exports(&component),
+        }
+    };
+    encode().map_err(|e| failed("cannot link the libraries into a component", e))
+}
+
+/// Whether there is a `ref.func` in a body, which compilers of C do not write.
+fn names_functions(wasm: &[u8]) -> anyhow::Result<bool> {
+    for payload in Parser::new(0).parse_all(wasm) {
+        if let Payload::CodeSectionEntry(body) = payload? {
+            for operator in body.get_operators_reader()? {
+                if let Operator::RefFunc { .. } = operator? {
+                    return Ok(true);
+                }
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// The component without those exports of its core modules that nothing in it names.
@@ -224,6 +246,16 @@ mod tests {
                 .map(|export| export.unwrap().name)
                 .collect();
         assert_eq!(names, ["aliased", "imported"]);
+    }
+
+    #[test]
+    fn a_reference_to_a_function_is_found() {
+        let wat = |body: &str| {
+            let text = format!("(module (func $f (export \"f\")) (func {body} drop))");
+            names_functions(&wat::parse_str(text).unwrap()).unwrap()
+        };
+        assert!(wat("ref.func $f"));
+        assert!(!wat("i32.const 0xd2"));
     }
 
     #[test]
