@@ -56,6 +56,7 @@
 //! # Features
 //!
 //! * `runtime` (default): lock `eryx-runtime`, for its files. It is never compiled.
+//! * `all-arch`: native code for other architectures than the one that builds.
 //! * `wheels`: read wheels and source distributions in `packages` and `extensions`.
 //!
 //! # Outside a build script

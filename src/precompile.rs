@@ -394,6 +394,22 @@ mod tests {
     }
 
     #[test]
+    fn code_of_another_version_is_refused_by_name() {
+        let (_, mut code) = compile(&Precompile::default());
+        let version = wasmtime_version(&code).unwrap();
+        let text = [&[version.len() as u8], version.as_bytes()].concat();
+        let at = code.windows(text.len()).position(|bytes| bytes == text);
+        code[at.unwrap() + text.len() - 1] ^= 1;
+        let other = wasmtime_version(&code).unwrap();
+        assert_ne!(other, version);
+        let mut config = Config::new();
+        config.wasm_component_model_async(true);
+        let error = engine::load(&Engine::new(&config).unwrap(), &code).err();
+        let text = format!("{:?}", error.unwrap());
+        assert!(text.contains(&format!("version '{other}'")), "{text}");
+    }
+
+    #[test]
     fn what_is_no_precompiled_component_is_refused() {
         let target = Target::resolve(&Precompile::default(), None).unwrap();
         let text = |code: &[u8]| format!("{:?}", check(code, &target).unwrap_err());

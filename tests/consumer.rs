@@ -3,6 +3,7 @@
 mod project;
 
 use project::Project;
+use std::io::Write;
 use std::path::Path;
 
 /// The lines about the consumer's own unit: `Fresh`, `Dirty`, `Compiling`, …
@@ -177,7 +178,12 @@ fn a_read_only_source_tree_builds() {
     project.cargo(&["metadata"], &[]).succeeded();
     match project.cargo_read_only(&["run"]) {
         Ok(ran) => assert!(ran.succeeded().value("bytes").parse::<u64>().unwrap() > 1_000_000),
-        Err(why) => eprintln!("skipped: no read-only mount can be made here: {why}"),
+        // Past the test's captured output, for everybody to see.
+        Err(why) => writeln!(
+            std::io::stderr(),
+            "skipped: no read-only mount can be made here: {why}"
+        )
+        .unwrap(),
     }
 }
 

@@ -7,6 +7,7 @@ mod runtime;
 use eryx_preinit_build::{Error, Extension};
 use runtime::builder;
 use std::fs;
+use std::io::Write;
 
 #[test]
 fn native_extensions_are_linked_and_imported() {
@@ -60,7 +61,12 @@ fn native_extensions_are_linked_and_imported() {
                  try:\n    cfast.square(-3)\nexcept ValueError as error:\n    assert str(error) == 'negative'\n\
                  else:\n    raise AssertionError\n";
         }
-        Err(reason) => eprintln!("skipped: the extension in C, since {reason}"),
+        // Past the test's captured output, for everybody to see.
+        Err(reason) => writeln!(
+            std::io::stderr(),
+            "skipped: the extension in C, since {reason}"
+        )
+        .unwrap(),
     }
     builder.config.setup_code = Some(setup);
     let artifacts = builder.build().unwrap();

@@ -56,6 +56,37 @@ fn reused_functions_give_the_bytes_that_compiling_everything_gives() {
     assert!(spliced == native(&whole), "the bytes differ");
 }
 
+#[cfg(feature = "all-arch")]
+#[test]
+fn python_is_compiled_for_another_architecture() {
+    let (target, machine) = match cfg!(target_arch = "aarch64") {
+        true => ("x86_64-unknown-linux-gnu", 62),
+        false => ("aarch64-unknown-linux-gnu", 183),
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let mut builder = builder(&dir.path().join("out"), &runtime::cache(), &["json"]);
+    let precompile = builder.config.precompile.as_mut().unwrap();
+    precompile.target = Some(target.to_owned());
+    let code = native(&builder.build().unwrap());
+    assert_eq!(&code[..4], b"\x7fELF");
+    assert_eq!(u16::from_le_bytes([code[18], code[19]]), machine);
+    let loader = fs::read_to_string(dir.path().join("out/python.rs")).unwrap();
+    assert!(
+        loader.contains(&format!("TARGET: &str = {target:?}")),
+        "{loader}"
+    );
+    // This machine says what it is for, and does not run it.
+    let mut config = wasmtime::Config::new();
+    config
+        .strategy(wasmtime::Strategy::Winch)
+        .wasm_component_model_async(true);
+    let engine = wasmtime::Engine::new(&config).unwrap();
+    // SAFETY: Wasmtime wrote these bytes, and refuses them.
+    let error = unsafe { wasmtime::component::Component::deserialize(&engine, &code) }.err();
+    let text = format!("{:?}", error.unwrap());
+    assert!(text.contains("architecture"), "{text}");
+}
+
 #[test]
 fn a_function_of_the_consumer_s_is_called_only_when_needed() {
     let dir = tempfile::tempdir().unwrap();
