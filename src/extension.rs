@@ -8,7 +8,7 @@
 //!
 //! Format: <https://github.com/WebAssembly/tool-conventions/blob/main/DynamicLinking.md>.
 
-use crate::sections::{self, Kind, Section, id};
+use crate::sections::{self, Kind, Section, id, module_id};
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
@@ -26,12 +26,6 @@ pub(crate) const SUFFIX: &str = ".cpython-314-wasm32-wasi.so";
 
 /// The function that makes the module `name`, whatever package it is in.
 pub(crate) const INIT: &str = "PyInit_";
-
-/// Sections of a core module.
-const TYPE: u8 = 1;
-const IMPORT: u8 = 2;
-const FUNCTION: u8 = 3;
-const EXPORT: u8 = 7;
 
 /// What the linker itself provides.
 const LINKER_FUNCTIONS: [&str; 4] = ["dlopen", "dlsym", "dlclose", "dlerror"];
@@ -235,12 +229,12 @@ impl<'a> SharedLibrary<'a> {
                         }
                     }
                 }
-                TYPE => {
+                module_id::TYPE => {
                     types = TypeSectionReader::new(reader)?
                         .into_iter_err_on_gc_types()
                         .collect::<Result<_, _>>()?;
                 }
-                IMPORT => {
+                module_id::IMPORT => {
                     for import in ImportSectionReader::new(reader)?.into_imports() {
                         let import = import?;
                         let symbol = match (import.module, import.ty) {
@@ -260,12 +254,12 @@ impl<'a> SharedLibrary<'a> {
                         library.imports.push((symbol, flags));
                     }
                 }
-                FUNCTION => {
+                module_id::FUNCTION => {
                     for ty in FunctionSectionReader::new(reader)? {
                         functions.push(ty?);
                     }
                 }
-                EXPORT => {
+                module_id::EXPORT => {
                     for export in ExportSectionReader::new(reader)? {
                         let export = export?;
                         match export.kind {

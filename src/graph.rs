@@ -113,7 +113,7 @@ pub(crate) fn graph(
     let metadata = run(&["--offline", "--locked"])
         .or_else(|_| run(&["--offline"]))
         .or_else(|_| {
-            emit::say("a package is not on this machine yet: cargo downloads it");
+            emit::say("cargo does not know all packages offline: it may download now");
             run(&["--locked"])
         })
         .or_else(|_| run(&[]))

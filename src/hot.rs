@@ -22,7 +22,7 @@
 //! script with debug assertions.
 
 use crate::cache::Key;
-use crate::sections::{self, RewriteModule, Section, id};
+use crate::sections::{self, Section, id, module_id};
 use anyhow::{Context, Result, ensure};
 use rayon::prelude::*;
 use std::collections::HashMap;
@@ -38,19 +38,11 @@ use wasmparser::{
     TypeRef,
 };
 
-/// Sections of a core module.
-const IMPORT: u8 = 2;
-const FUNCTION: u8 = 3;
-const GLOBAL: u8 = 6;
-const EXPORT: u8 = 7;
-const START: u8 = 8;
-const ELEMENT: u8 = 9;
-
 /// No locals, `unreachable`, `end`: valid for every function type.
 const TRAP_BODY: [u8; 3] = [0x00, 0x00, 0x0b];
 
-/// How far apart two table entries may be for one element segment to span them: a
-/// segment of its own costs about as much as the traps between.
+/// How far apart two table entries may be for one element segment to span them, with
+/// traps between: each segment has its own bounds check.
 const MAX_GAP: usize = 4;
 
 /// Recorded by `cargo test --release record_profile -- --ignored`; see there for
@@ -81,7 +73,10 @@ impl Bodies {
 
 /// `component` with every function body replaced by a trap.
 pub(crate) fn skeleton(component: &[u8]) -> Result<Vec<u8>> {
-    map_code(component, &mut |_, code| traps(code).map(Some))
+    sections::map_section(component, id::CODE, |_, code, out| {
+        sections::push(out, id::CODE, &traps(code)?);
+        Ok(())
+    })
 }
 
 /// `skeleton` (or what wizer made of it) with all bodies of `component` back.
@@ -90,12 +85,13 @@ pub(crate) fn skeleton(component: &[u8]) -> Result<Vec<u8>> {
 /// its own accessor module, which stays as it is.
 pub(crate) fn with_bodies(skeleton: &[u8], component: &[u8]) -> Result<Vec<u8>> {
     let codes = codes(component)?;
-    map_code(skeleton, &mut |position, stub| {
+    sections::map_section(skeleton, id::CODE, |position, stub, out| {
         let code = codes.get(position).copied().flatten();
         if let Some(code) = code {
             same_functions(position, stub, code)?;
         }
-        Ok(code.map(<[u8]>::to_vec))
+        sections::push(out, id::CODE, code.unwrap_or(stub));
+        Ok(())
     })
 }
 
@@ -135,7 +131,7 @@ fn trimmed(
     for section in sections {
         let reader = BinaryReader::new(section.data, 0);
         match section.id {
-            FUNCTION => {
+            module_id::FUNCTION => {
                 let mut new = FunctionSection::new();
                 for &function in &functions.kept {
                     new.function(functions.types[function]);
@@ -146,24 +142,24 @@ fn trimmed(
                 same_functions(position, section.data, code)?;
                 sections::push(&mut out, id::CODE, &functions.code(code)?);
             }
-            EXPORT => {
+            module_id::EXPORT => {
                 let mut new = ExportSection::new();
                 functions.parse_export_section(&mut new, ExportSectionReader::new(reader)?)?;
                 new.append_to(&mut out);
             }
-            GLOBAL => {
+            module_id::GLOBAL => {
                 let mut new = GlobalSection::new();
                 functions.parse_global_section(&mut new, GlobalSectionReader::new(reader)?)?;
                 new.append_to(&mut out);
             }
-            START => {
+            module_id::START => {
                 let function = functions.moved(reader.clone().read_var_u32()?);
                 StartSection {
                     function_index: function,
                 }
                 .append_to(&mut out);
             }
-            ELEMENT => {
+            module_id::ELEMENT => {
                 let mut new = ElementSection::new();
                 functions.in_table = true;
                 for element in ElementSectionReader::new(reader)? {
@@ -207,14 +203,14 @@ impl<'a> Functions<'a> {
         for section in sections {
             let reader = BinaryReader::new(section.data, 0);
             match section.id {
-                IMPORT => {
+                module_id::IMPORT => {
                     for import in ImportSectionReader::new(reader)?.into_imports() {
                         if let TypeRef::Func(_) | TypeRef::FuncExact(_) = import?.ty {
                             imported += 1;
                         }
                     }
                 }
-                FUNCTION => {
+                module_id::FUNCTION => {
                     for ty in FunctionSectionReader::new(reader)? {
                         types.push(ty?);
                     }
@@ -274,32 +270,32 @@ impl<'a> Functions<'a> {
     /// trap too: storing thousands of them is one huge function, which takes Cranelift
     /// seconds without optimisation.
     fn element(&mut self, section: &mut ElementSection, element: Element<'_>) -> Result<()> {
-        let (ElementItems::Functions(items), ElementKind::Active { .. }, Some(hot)) =
-            (&element.items, &element.kind, self.hot)
-        else {
-            return Ok(self.parse_element(section, element)?);
+        let (table_index, offset, items) = match (&element.kind, &element.items) {
+            (
+                ElementKind::Active {
+                    table_index,
+                    offset_expr,
+                },
+                ElementItems::Functions(items),
+            ) if self.hot.is_some() => (*table_index, offset_expr, items),
+            _ => return Ok(self.parse_element(section, element)?),
         };
-        let ElementKind::Active {
-            table_index,
-            offset_expr,
-        } = element.kind
-        else {
-            return Ok(());
-        };
+        let offset = self.const_expr(offset.clone())?;
         let items = items.clone().into_iter().collect::<Result<Vec<_>, _>>()?;
-        let is_hot = |index: u32| match index.checked_sub(self.imported) {
-            Some(function) => hot.contains(function as usize),
-            None => true,
+        let stays = |index: u32| {
+            let function = index.checked_sub(self.imported);
+            function.is_none_or(|function| self.is_hot(function as usize))
         };
-        let stay: Vec<usize> = (0..items.len()).filter(|&at| is_hot(items[at])).collect();
+        let stay: Vec<usize> = (0..items.len()).filter(|&at| stays(items[at])).collect();
         for run in stay.chunk_by(|before, after| after - before <= MAX_GAP) {
-            let (&[first, ..], &[.., last]) = (run, run) else {
-                continue;
-            };
-            let offset = self.const_expr(offset_expr.clone())?;
-            let offset = offset.with_i32_const(i32::try_from(first)?).with_i32_add();
+            let (first, last) = (run[0], run[run.len() - 1]);
+            let offset = offset.clone().with_i32_const(i32::try_from(first)?);
             let moved: Vec<u32> = items[first..=last].iter().map(|&i| self.moved(i)).collect();
-            section.active(table_index, &offset, Elements::Functions(moved.into()));
+            section.active(
+                table_index,
+                &offset.with_i32_add(),
+                Elements::Functions(moved.into()),
+            );
         }
         Ok(())
     }
@@ -383,24 +379,6 @@ pub(crate) fn is_profiled(component: &[u8]) -> Result<bool> {
         }
     }
     Ok(false)
-}
-
-/// Rewrites the code section of every core module that has one.
-fn map_code(component: &[u8], rewrite: &mut RewriteModule<'_>) -> Result<Vec<u8>> {
-    sections::map_core_modules(component, &mut |position, module| {
-        let (kind, sections) = sections::parse(module)?;
-        let mut out = Vec::with_capacity(module.len());
-        out.extend_from_slice(&kind.header());
-        for section in sections {
-            let new = match section.id {
-                id::CODE => rewrite(position, section.data)
-                    .with_context(|| format!("in the code section of core module {position}"))?,
-                _ => None,
-            };
-            sections::push(&mut out, section.id, new.as_deref().unwrap_or(section.data));
-        }
-        Ok(Some(out))
-    })
 }
 
 /// The code section of each core module, `None` for a module without one.
@@ -573,7 +551,7 @@ mod tests {
         let sections = sections::parse(module).unwrap().1;
         let section = sections
             .iter()
-            .find(|section| section.id == EXPORT)
+            .find(|section| section.id == module_id::EXPORT)
             .unwrap();
         ExportSectionReader::new(BinaryReader::new(section.data, 0))
             .unwrap()
@@ -652,7 +630,9 @@ mod tests {
         let new = trimmed(0, &module, codes_of(&module), Some(hot)).unwrap();
         valid(&new);
         let section = sections::parse(&new).unwrap().1;
-        let section = section.iter().find(|section| section.id == ELEMENT);
+        let section = section
+            .iter()
+            .find(|section| section.id == module_id::ELEMENT);
         let segments: Vec<_> =
             ElementSectionReader::new(BinaryReader::new(section.unwrap().data, 0))
                 .unwrap()

@@ -11,7 +11,7 @@
 use crate::error::{Error, Report};
 use crate::extension::{SharedLibrary, check_symbols};
 use crate::runtime::{ADAPTER, Library};
-use crate::sections::{self, id};
+use crate::sections::{self, component_id, id, module_id};
 use rayon::prelude::*;
 use std::collections::{BTreeSet, HashSet};
 use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
@@ -20,12 +20,6 @@ use wasmparser::{
     BinaryReader, ComponentAlias, ComponentAliasSectionReader, ExportSectionReader,
     ImportSectionReader, Operator, Parser, Payload,
 };
-
-/// Sections of a core module.
-const IMPORT: u8 = 2;
-const EXPORT: u8 = 7;
-/// Section of a component.
-const ALIAS: u8 = 6;
 
 /// An extension module, or a library that one needs.
 pub(crate) struct Extension {
@@ -73,10 +67,11 @@ pub(crate) fn link(base: &[Library], extensions: &[Extension]) -> Result<Vec<u8>
     let encode = || {
         let component = linker.encode()?;
         // `ref.func` may name exported functions only. CPython's libraries have none.
-        let extensions = extensions
+        let named = extensions
             .par_iter()
-            .map(|e| names_functions(&e.library.wasm));
-        match extensions.try_reduce(|| false, |one, other| Ok(one || other))? {
+            .map(|extension| names_functions(&extension.library.wasm))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        match named.contains(&true) {
             true => Ok(component),
             false => without_unnamed_exports(&component),
         }
@@ -103,25 +98,16 @@ fn without_unnamed_exports(component: &[u8]) -> anyhow::Result<Vec<u8>> {
     let Some(named) = named_exports(component)? else {
         return Ok(component.to_vec());
     };
-    sections::map_core_modules(component, &mut |_, module| {
-        let (kind, sections) = sections::parse(module)?;
-        let mut out = Vec::with_capacity(module.len());
-        out.extend_from_slice(&kind.header());
-        for section in sections {
-            if section.id != EXPORT {
-                sections::push(&mut out, section.id, section.data);
-                continue;
+    sections::map_section(component, module_id::EXPORT, |_, exports, out| {
+        let mut kept = ExportSection::new();
+        for export in ExportSectionReader::new(BinaryReader::new(exports, 0))? {
+            let export = export?;
+            if named.contains(export.name) {
+                RoundtripReencoder.parse_export(&mut kept, export)?;
             }
-            let mut kept = ExportSection::new();
-            for export in ExportSectionReader::new(BinaryReader::new(section.data, 0))? {
-                let export = export?;
-                if named.contains(export.name) {
-                    RoundtripReencoder.parse_export(&mut kept, export)?;
-                }
-            }
-            kept.append_to(&mut out);
         }
-        Ok(Some(out))
+        kept.append_to(out);
+        Ok(())
     })
 }
 
@@ -133,7 +119,7 @@ fn named_exports(component: &[u8]) -> anyhow::Result<Option<HashSet<String>>> {
     for section in sections::parse(component)?.1 {
         let reader = BinaryReader::new(section.data, 0);
         match section.id {
-            ALIAS => {
+            component_id::ALIAS => {
                 for alias in ComponentAliasSectionReader::new(reader)? {
                     if let ComponentAlias::CoreInstanceExport { name, .. } = alias? {
                         named.insert(name.to_owned());
@@ -142,7 +128,10 @@ fn named_exports(component: &[u8]) -> anyhow::Result<Option<HashSet<String>>> {
             }
             id::CORE_MODULE => {
                 let sections = sections::parse(section.data)?.1;
-                for section in sections.iter().filter(|section| section.id == IMPORT) {
+                for section in sections
+                    .iter()
+                    .filter(|section| section.id == module_id::IMPORT)
+                {
                     let reader = BinaryReader::new(section.data, 0);
                     for import in ImportSectionReader::new(reader)?.into_imports() {
                         named.insert(import?.name.to_owned());
@@ -238,7 +227,9 @@ mod tests {
         validator.validate_all(&kept).unwrap();
         let module = sections::core_modules(&kept).unwrap()[0];
         let sections = sections::parse(module).unwrap().1;
-        let section = sections.iter().find(|section| section.id == EXPORT);
+        let section = sections
+            .iter()
+            .find(|section| section.id == module_id::EXPORT);
         let names: Vec<&str> =
             ExportSectionReader::new(BinaryReader::new(section.unwrap().data, 0))
                 .unwrap()

@@ -346,11 +346,9 @@ mod tests {
     )]
     #[test]
     fn a_processor_below_the_level_is_refused() {
-        let (baseline, target) = (
-            Precompile::default(),
-            Target::resolve(&Precompile::default(), None),
-        );
-        let mut config = config(&baseline, &target.unwrap(), Compiler::Cranelift).unwrap();
+        let baseline = Precompile::default();
+        let target = Target::resolve(&baseline, None).unwrap();
+        let mut config = config(&baseline, &target, Compiler::Cranelift).unwrap();
         // SAFETY: nothing is run, and to have less is to know less.
         unsafe { config.detect_host_feature(|_| Some(false)) };
         let oldest = Engine::new(&config).unwrap();

@@ -17,29 +17,9 @@ use wasmparser::{
     Validator, WasmFeatures,
 };
 
-use crate::sections::{self, Kind, Section, check_nesting, id};
+use crate::sections::{self, Kind, Section, check_nesting, component_id, id, module_id};
 
 const INITIALIZE: &str = "_initialize";
-
-/// Sections of a component that define, or refer to, core modules.
-mod component_id {
-    pub(super) const CORE_INSTANCE: u8 = 2;
-    pub(super) const ALIAS: u8 = 6;
-    pub(super) const IMPORT: u8 = 10;
-    pub(super) const EXPORT: u8 = 11;
-}
-
-/// Sections of a core module that are read or extended, besides [`id::CODE`].
-mod module_id {
-    pub(super) const TYPE: u8 = 1;
-    pub(super) const IMPORT: u8 = 2;
-    pub(super) const FUNCTION: u8 = 3;
-    pub(super) const TABLE: u8 = 4;
-    pub(super) const GLOBAL: u8 = 6;
-    pub(super) const EXPORT: u8 = 7;
-    pub(super) const ELEMENT: u8 = 9;
-    pub(super) const TAG: u8 = 13;
-}
 
 /// The order the core specification prescribes, which is not that of the ids.
 const MODULE_ORDER: [u8; 13] = [1, 2, 3, 4, 5, 13, 6, 7, 8, 9, 12, 10, 11];

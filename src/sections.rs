@@ -6,7 +6,7 @@
 //! Format: <https://webassembly.github.io/spec/core/binary/modules.html> and
 //! <https://github.com/WebAssembly/component-model/blob/main/design/mvp/Binary.md>.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use wasm_encoder::Encode;
 use wasmparser::BinaryReader;
 
@@ -20,6 +20,29 @@ pub(crate) mod id {
     pub(crate) const CORE_MODULE: u8 = 1;
     /// A component nested in a component.
     pub(crate) const COMPONENT: u8 = 4;
+}
+
+/// Sections of a component that define, or refer to, core modules.
+pub(crate) mod component_id {
+    pub(crate) const CORE_INSTANCE: u8 = 2;
+    pub(crate) const ALIAS: u8 = 6;
+    pub(crate) const IMPORT: u8 = 10;
+    pub(crate) const EXPORT: u8 = 11;
+}
+
+/// Sections of a core module, besides [`id::CODE`].
+pub(crate) mod module_id {
+    pub(crate) const TYPE: u8 = 1;
+    pub(crate) const IMPORT: u8 = 2;
+    pub(crate) const FUNCTION: u8 = 3;
+    pub(crate) const TABLE: u8 = 4;
+    pub(crate) const MEMORY: u8 = 5;
+    pub(crate) const GLOBAL: u8 = 6;
+    pub(crate) const EXPORT: u8 = 7;
+    pub(crate) const START: u8 = 8;
+    pub(crate) const ELEMENT: u8 = 9;
+    pub(crate) const DATA: u8 = 11;
+    pub(crate) const TAG: u8 = 13;
 }
 
 /// How deep components may nest: enough for any real one, and a bound on
@@ -152,6 +175,29 @@ fn map_into(
         }
     }
     Ok(())
+}
+
+/// Rewrites the section `id` of every core module that has one: `rewrite` gets the
+/// module's position and the payload, and appends the section that takes its place.
+pub(crate) fn map_section(
+    component: &[u8],
+    id: u8,
+    mut rewrite: impl FnMut(usize, &[u8], &mut Vec<u8>) -> Result<()>,
+) -> Result<Vec<u8>> {
+    map_core_modules(component, &mut |position, module| {
+        let (kind, sections) = parse(module)?;
+        let mut out = Vec::with_capacity(module.len());
+        out.extend_from_slice(&kind.header());
+        for section in sections {
+            if section.id == id {
+                rewrite(position, section.data, &mut out)
+                    .with_context(|| format!("in section {id} of core module {position}"))?;
+            } else {
+                push(&mut out, section.id, section.data);
+            }
+        }
+        Ok(Some(out))
+    })
 }
 
 /// The core modules of a component in the order [`map_core_modules`] visits

@@ -13,7 +13,7 @@
 //! compares the two ways byte for byte.
 
 use crate::cache::{Key, KeyBuilder};
-use crate::sections::{self, Section, id};
+use crate::sections::{self, Section, id, module_id};
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -32,11 +32,6 @@ use wasmtime_environ::{
     DefinedFuncIndex, EntityRef, FilePos, FinishedObject, FuncKey, ObjectBuilder, PrimaryMap,
     ScopeVec, StaticModuleIndex, Tunables, WasmChecksum,
 };
-
-/// Sections of a core module.
-const MEMORY: u8 = 5;
-const GLOBAL: u8 = 6;
-const DATA: u8 = 11;
 
 const TEXT: &str = ".text";
 const WASM_DATA: &str = ".rodata.wasm";
@@ -105,7 +100,7 @@ fn module_shape(module: &[u8], key: &mut KeyBuilder, minimums: &mut Vec<u64>) ->
         match section.id {
             // Bodies are those of the linked component.
             id::CODE => {}
-            MEMORY => {
+            module_id::MEMORY => {
                 for memory in MemorySectionReader::new(reader())? {
                     let mut memory = memory?;
                     minimums.push(memory.initial);
@@ -113,7 +108,7 @@ fn module_shape(module: &[u8], key: &mut KeyBuilder, minimums: &mut Vec<u64>) ->
                     key.part("memory", format!("{memory:?}").as_bytes());
                 }
             }
-            GLOBAL => {
+            module_id::GLOBAL => {
                 for global in GlobalSectionReader::new(reader())? {
                     let global = global?;
                     key.part("global", format!("{:?}", global.ty).as_bytes());
@@ -124,7 +119,7 @@ fn module_shape(module: &[u8], key: &mut KeyBuilder, minimums: &mut Vec<u64>) ->
                     }
                 }
             }
-            DATA => {
+            module_id::DATA => {
                 let data: Vec<_> = DataSectionReader::new(reader())?
                     .into_iter()
                     .collect::<Result<_, _>>()?;

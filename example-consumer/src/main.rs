@@ -256,6 +256,8 @@ async fn bench() -> Result<()> {
         .max_core_instances_per_component(64)
         .max_core_instance_size(4 << 20)
         .table_elements(100_000)
+        // What an instance wrote is put back by copying, where that is cheaper than to
+        // have the system take the pages away and bring them again.
         .linear_memory_keep_resident(8 << 20)
         .table_keep_resident(1 << 20)
         .async_stack_keep_resident(64 << 10)
@@ -271,9 +273,9 @@ async fn bench() -> Result<()> {
         Some("pass"),
         Some("import json; json.dumps({'a': 1})"),
     ] {
-        let on_core = on_core()?;
+        let before = on_core()?;
         let count = sustain(&python, code).await?;
-        let rate = f64::from(count) / (self::on_core()? - on_core).as_secs_f64();
+        let rate = f64::from(count) / (on_core()? - before).as_secs_f64();
         let what = code.map_or_else(String::new, |code| format!(" that run `{code}`"));
         println!("{rate:>8.0} instances a second and core{what}");
     }

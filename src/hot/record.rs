@@ -22,12 +22,9 @@ use wasm_encoder::reencode::utils as reencode;
 use wasm_encoder::{MemorySection, MemoryType};
 use wasmparser::{DataKind, MemorySectionReader};
 
-const MEMORY: u8 = 5;
-const DATA: u8 = 11;
-
 /// Sections that come after the memory section.
 fn after_memory(section: u8) -> bool {
-    !matches!(section, 0..=MEMORY)
+    !matches!(section, 0..=module_id::MEMORY)
 }
 
 /// The index the coverage memory has, or will have, in a module.
@@ -57,7 +54,10 @@ fn with_coverage(component: &[u8]) -> Result<Vec<u8>> {
             return Ok(None);
         };
         // wizer adds to an export section, but does not make one.
-        if !sections.iter().any(|section| section.id == EXPORT) {
+        if !sections
+            .iter()
+            .any(|section| section.id == module_id::EXPORT)
+        {
             return Ok(None);
         }
         let memory = memories(module)?;
@@ -65,9 +65,9 @@ fn with_coverage(component: &[u8]) -> Result<Vec<u8>> {
         let mut out = kind.header().to_vec();
         let mut pending = true;
         for section in &sections {
-            if pending && (section.id == MEMORY || after_memory(section.id)) {
+            if pending && (section.id == module_id::MEMORY || after_memory(section.id)) {
                 let mut new = MemorySection::new();
-                if section.id == MEMORY {
+                if section.id == module_id::MEMORY {
                     let reader = MemorySectionReader::new(BinaryReader::new(section.data, 0))?;
                     reencode::parse_memory_section(
                         &mut wasm_encoder::reencode::RoundtripReencoder,
@@ -87,9 +87,13 @@ fn with_coverage(component: &[u8]) -> Result<Vec<u8>> {
                 // The section encodes its own size in front.
                 let mut reader = BinaryReader::new(&payload, 0);
                 reader.read_var_u32()?;
-                sections::push(&mut out, MEMORY, &payload[reader.original_position()..]);
+                sections::push(
+                    &mut out,
+                    module_id::MEMORY,
+                    &payload[reader.original_position()..],
+                );
                 pending = false;
-                if section.id == MEMORY {
+                if section.id == module_id::MEMORY {
                     continue;
                 }
             }
@@ -140,7 +144,7 @@ fn covered(snapshot: &[u8], original: &[u8]) -> Result<Vec<Vec<usize>>> {
         let data = sections::parse(module)?
             .1
             .into_iter()
-            .find(|section| section.id == DATA);
+            .find(|section| section.id == module_id::DATA);
         if let Some(data) = data {
             for segment in wasmparser::DataSectionReader::new(BinaryReader::new(data.data, 0))? {
                 let segment = segment?;
