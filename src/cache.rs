@@ -13,7 +13,8 @@
 //!   locks/<key>       held while an entry's pipeline runs
 //! ```
 //!
-//! A key is the SHA-256 of everything that can change the entry. An entry ends
+//! A key is the SHA-256 of everything that can change the entry; names on the disk are
+//! bound to the build of this crate, too. An entry ends
 //! in the SHA-256 of its payload, checked at every read, so that a damaged or
 //! edited one is rebuilt. Entries appear by renaming a complete temporary file: a
 //! killed build leaves at most a temporary file, which is swept later.
@@ -152,14 +153,17 @@ pub(crate) enum Lookup {
 #[derive(Clone, Debug)]
 pub(crate) struct Cache {
     root: PathBuf,
+    /// Which build of this crate makes the entries: those of another one are not for
+    /// this one to find.
+    build: &'static str,
 }
 
 impl Cache {
-    /// Opens `root`, creating what is missing.
+    /// Opens `root`, creating what is missing, for `build` of this crate.
     ///
     /// # Errors
     /// [`Error::Cache`] when it cannot be created.
-    pub(crate) fn open(root: &Path) -> Result<Self, Error> {
+    pub(crate) fn open(root: &Path, build: &'static str) -> Result<Self, Error> {
         for folder in Stage::ALL.map(Stage::name).into_iter().chain(["locks"]) {
             let folder = root.join(folder);
             fs::create_dir_all(&folder).map_err(|e| {
@@ -175,11 +179,24 @@ impl Cache {
         }
         Ok(Self {
             root: root.to_owned(),
+            build,
         })
     }
 
     fn path(&self, stage: Stage, key: Key) -> PathBuf {
-        self.root.join(stage.name()).join(key.to_string())
+        self.root.join(stage.name()).join(self.name(key))
+    }
+
+    fn lock_path(&self, key: Key) -> PathBuf {
+        self.root.join("locks").join(self.name(key))
+    }
+
+    fn name(&self, key: Key) -> String {
+        let name = KeyBuilder::new("entry")
+            .part("build", self.build.as_bytes())
+            .part("key", &key.0)
+            .finish();
+        name.to_string()
     }
 
     /// Reads and checks an entry, and marks it as recently used.
@@ -232,12 +249,11 @@ impl Cache {
     /// dies. Where the file system has no locks, `None`: publishing is atomic
     /// anyway, only work may be done twice.
     pub(crate) fn lock(&self, key: Key) -> Option<Lock> {
-        let path = self.root.join("locks").join(key.to_string());
         let file = File::options()
             .create(true)
             .truncate(false)
             .write(true)
-            .open(path)
+            .open(self.lock_path(key))
             .ok()?;
         file.lock().ok()?;
         Some(Lock { _file: file })
@@ -365,7 +381,7 @@ mod tests {
 
     fn cache() -> (tempfile::TempDir, Cache) {
         let dir = tempfile::tempdir().unwrap();
-        let cache = Cache::open(&dir.path().join("sub")).unwrap();
+        let cache = Cache::open(&dir.path().join("sub"), "1").unwrap();
         (dir, cache)
     }
 
@@ -404,6 +420,18 @@ mod tests {
         };
         assert_eq!(bytes, b"payload");
         assert_eq!(digest, Key::of(b"payload"));
+    }
+
+    #[test]
+    fn what_another_build_of_this_crate_put_is_not_found() {
+        let (_dir, cache) = cache();
+        put(&cache, Stage::Link, "k", b"payload").unwrap();
+        let other = Cache::open(&cache.root, "2").unwrap();
+        assert!(matches!(other.get(Stage::Link, key("k")), Lookup::Miss));
+        put(&other, Stage::Link, "k", b"other").unwrap();
+        assert!(
+            matches!(cache.get(Stage::Link, key("k")), Lookup::Hit(bytes, _) if bytes == b"payload")
+        );
     }
 
     #[test]
@@ -471,7 +499,7 @@ mod tests {
     fn a_lock_excludes_and_is_released() {
         let (_dir, cache) = cache();
         let lock = cache.lock(key("k")).unwrap();
-        let path = cache.root.join("locks").join(key("k").to_string());
+        let path = cache.lock_path(key("k"));
         assert!(File::open(&path).unwrap().try_lock().is_err());
         drop(lock);
         assert!(File::open(&path).unwrap().try_lock().is_ok());
@@ -481,7 +509,7 @@ mod tests {
     fn a_file_in_the_way_is_a_clear_error() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("file"), b"").unwrap();
-        let error = Cache::open(&dir.path().join("file")).unwrap_err();
+        let error = Cache::open(&dir.path().join("file"), "1").unwrap_err();
         assert!(format!("{error:?}").contains("cache-dir"), "{error:?}");
     }
 

@@ -214,9 +214,12 @@ fn cpython_s_own_tests_end_alike() {
     let mut scripts = vec!["import tests".to_owned(), RUN.to_owned()];
     scripts.extend(MODULES.iter().map(|name| format!("run({name:?})")));
     let scripts: Vec<&str> = scripts.iter().map(String::as_str).collect();
-    let fresh = bench.fresh(&scripts);
-    let restored = bench.snapshots(&[(&["tests"], &[])]).remove(0);
-    let restored = restored.execute(0, &scripts);
+    let (fresh, restored) = std::thread::scope(|scope| {
+        let fresh = scope.spawn(|| bench.fresh(&scripts));
+        let restored = bench.snapshots(&[(&["tests"], &[])]).remove(0);
+        let restored = restored.execute(0, &scripts);
+        (fresh.join().unwrap(), restored)
+    });
     let (mut equal, mut passed, mut problems) = (0, 0, Vec::new());
     for (name, (fresh, restored)) in scripts.iter().zip(fresh.iter().zip(&restored)).skip(2) {
         let (Ok(fresh), Ok(restored)) = (fresh, restored) else {

@@ -128,6 +128,10 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 use target::Target;
 
+/// This crate's version, and a digest of its sources: what other ones made is not
+/// taken for what these make.
+const BUILD: &str = concat!(env!("CARGO_PKG_VERSION"), "+", env!("ERYX_PREINIT_SOURCES"));
+
 /// Builds what `[package.metadata.eryx]` asks for and tells cargo about it.
 ///
 /// Returns what was written. On failure nothing that an earlier build wrote is
@@ -335,7 +339,8 @@ impl Builder {
 
         stamp.files = inputs::states(&files, &stamp.files)?;
         let digests = inputs.digests(&stamp.files)?;
-        let cache = Cache::open(self.source.cache_dir(config).as_deref().unwrap_or(&folder))?;
+        let cache_dir = self.source.cache_dir(config);
+        let cache = Cache::open(cache_dir.as_deref().unwrap_or(&folder), BUILD)?;
         let setup = self.source.setup(config)?;
         let site_packages = emit::timed("site-packages", || {
             site_packages::prepare(&inputs.packages, digests.site_packages, &folder)

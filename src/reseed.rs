@@ -182,10 +182,12 @@ print('= compile', type(compile).__name__)
     #[test]
     #[ignore = "a measurement: it prints numbers and asserts nothing of them"]
     fn measure_the_first_code() {
-        const INSTANCES: usize = 101;
+        const PAIRS: usize = 500;
         let bench = Workbench::new("0.5.0");
-        bench.module("explicit", Some("import random\nrandom.seed(42)\n"));
-        let snapshots = bench.snapshots(&[(&["random"], &[]), (&["explicit"], &[])]);
+        // Alike but for the hook: where things lie in memory is worth 100 µs.
+        bench.module("fresh", Some("import random\nrandom.seed(None)\n"));
+        bench.module("plain", Some("import random\nrandom.seed(1234)\n"));
+        let snapshots = bench.snapshots(&[(&["fresh"], &[]), (&["plain"], &[])]);
         let mut config = Config::new();
         config.wasm_component_model_async(true);
         config.epoch_interruption(true);
@@ -195,23 +197,36 @@ print('= compile', type(compile).__name__)
             .iter()
             .map(|snapshot| Component::new(&engine, &snapshot.whole).unwrap())
             .collect();
-        let mut micros = [const { Vec::new() }; 4];
-        for _ in 0..INSTANCES {
-            for (which, component) in compiled.iter().enumerate() {
-                let times = snapshots[which].time(component, &["pass", "pass"]);
+        // Pairs, each time with another one first: what drifts or comes first in a pair
+        // weighs on both alike.
+        let mut micros = [const { Vec::new() }; 6];
+        for pair in 0..PAIRS {
+            for which in [pair % 2, 1 - pair % 2] {
+                let times = snapshots[which].time(&compiled[which], &["pass"; 3]);
                 for (nth, took) in times.into_iter().enumerate() {
-                    micros[2 * nth + which].push(took.as_micros());
+                    micros[2 * nth + which].push(took.as_secs_f64() * 1e6);
                 }
             }
         }
-        for all in &mut micros {
-            all.sort_unstable();
+        for (nth, code) in ["first", "second", "third"].into_iter().enumerate() {
+            let [fresh, plain] = [&micros[2 * nth], &micros[2 * nth + 1]];
+            let differences: Vec<f64> = fresh.iter().zip(plain).map(|(a, b)| a - b).collect();
+            println!(
+                "{code} code, medians: {:.0} µs re-seeding, {:.0} µs without; of the \
+                 differences {:.0} µs, half of them between {:.0} and {:.0}",
+                quantile(fresh, 0.5),
+                quantile(plain, 0.5),
+                quantile(&differences, 0.5),
+                quantile(&differences, 0.25),
+                quantile(&differences, 0.75),
+            );
         }
-        for (which, at) in [("fastest", 0), ("median", INSTANCES / 2)] {
-            let [fresh, plain, fresh_later, plain_later] = micros.each_ref().map(|all| all[at]);
-            println!("{which}, first code: {fresh} µs re-seeding, {plain} µs without");
-            println!("{which}, second code: {fresh_later} µs, {plain_later} µs");
-        }
+    }
+
+    fn quantile(values: &[f64], part: f64) -> f64 {
+        let mut sorted = values.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        sorted[((sorted.len() - 1) as f64 * part) as usize]
     }
 
     #[test]

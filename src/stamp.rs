@@ -21,8 +21,8 @@ use std::path::{Path, PathBuf};
 /// saves work.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Stamp {
-    /// The crate version that wrote it.
-    version: String,
+    /// The build of this crate that wrote it.
+    build: String,
     /// The consumer, by the digest of its manifest.
     consumer: Option<(String, Consumer)>,
     /// The graph, by the digest of manifest, lock file and target.
@@ -51,7 +51,7 @@ impl Stamp {
             .ok()
             .and_then(|bytes| serde_json::from_slice(&bytes).ok());
         stamp
-            .filter(|stamp| stamp.version == env!("CARGO_PKG_VERSION"))
+            .filter(|stamp| stamp.build == crate::BUILD)
             .unwrap_or_default()
     }
 
@@ -61,7 +61,7 @@ impl Stamp {
         if !self.changed {
             return;
         }
-        self.version = env!("CARGO_PKG_VERSION").to_owned();
+        self.build = crate::BUILD.to_owned();
         self.files.retain(|file| file.settled);
         if let Ok(bytes) = serde_json::to_vec(self) {
             let _ = cache::publish(path, &[&bytes]);

@@ -89,10 +89,11 @@ fn kills() -> u64 {
 fn a_build_killed_at_any_moment_leaves_nothing_wrong() {
     let dir = tempfile::tempdir().unwrap();
     let mut build = build(dir.path());
-    warm(&build);
     // An output of before, which stays whole until the new one is there.
     build.imports = vec!["re"];
+    let started = Instant::now();
     let (old, _) = build.run().built();
+    let cold = started.elapsed();
     let output = build.out.join("python.wasm");
     let old_bytes = fs::read(&output).unwrap();
     build.imports = vec!["json"];
@@ -100,7 +101,7 @@ fn a_build_killed_at_any_moment_leaves_nothing_wrong() {
     elsewhere.out = dir.path().join("reference");
     let started = Instant::now();
     let (expected, _) = elsewhere.run().built();
-    let mut takes = started.elapsed();
+    let warm = started.elapsed();
     assert_ne!(old, expected);
     let new_bytes = fs::read(elsewhere.out.join("python.wasm")).unwrap();
 
@@ -108,40 +109,35 @@ fn a_build_killed_at_any_moment_leaves_nothing_wrong() {
     let mut moments = Moments(5);
     let mut killed = 0;
     for round in 0..kills {
-        // Now and then with nothing to start from.
-        if round % 8 == 7 {
-            fs::remove_dir_all(&build.cache).unwrap();
-        } else {
-            let _ = fs::remove_dir_all(build.cache.join("snapshot"));
-        }
+        // Now and then with nothing to start from, else with all but the snapshot.
+        let (lost, takes) = match round % 8 {
+            3 => (build.cache.clone(), cold),
+            _ => (build.cache.join("snapshot"), warm),
+        };
+        fs::remove_dir_all(lost).unwrap();
         // As it was before, or there would be nothing to do.
         fs::write(&output, &old_bytes).unwrap();
         let _ = fs::remove_file(build.out.join("eryx-preinit/stamp.json"));
         let mut child = build.start();
-        let moment = moments.below(takes.as_micros() as u64 * 11 / 10);
-        std::thread::sleep(Duration::from_micros(moment));
+        let moment = Duration::from_micros(moments.below(takes.as_micros() as u64));
+        std::thread::sleep(moment);
         // SIGKILL on Unix: no handler, no destructor runs.
-        if child.try_wait().unwrap().is_none() {
-            killed += 1;
-        } else {
-            // This machine was busier before.
-            takes = takes * 3 / 4;
-        }
+        killed += u64::from(child.try_wait().unwrap().is_none());
         child.kill().unwrap();
         child.wait().unwrap();
         let seen = fs::read(&output).unwrap();
         assert!(
             seen == old_bytes || seen == new_bytes,
-            "after {moment} µs python.wasm is {} bytes of something else",
+            "killed after {moment:?}, python.wasm is {} bytes of something else",
             seen.len()
         );
         entries_are_whole(&build.cache);
+        let (sha256, _) = build.run().built();
+        assert_eq!(sha256, expected, "killed after {moment:?} and built again");
+        assert_eq!(fs::read(&output).unwrap(), new_bytes);
     }
     println!("killed {killed} of {kills} builds; the others were done");
     assert!(killed > 0);
-    let (sha256, _) = build.run().built();
-    assert_eq!(sha256, expected);
-    assert_eq!(fs::read(&output).unwrap(), new_bytes);
 
     // What the dead left lying about goes once it is old.
     let left = |folder: &Path| -> Vec<PathBuf> {
