@@ -45,7 +45,8 @@ pub(crate) fn inside(name: &str) -> Result<&str, String> {
 
 /// Reads members, and counts what they hold.
 pub(crate) struct Budget {
-    archive_bytes: u64,
+    /// What a whole archive of this size may hold, in bytes.
+    limit: u64,
     used: u64,
     files: usize,
 }
@@ -53,10 +54,15 @@ pub(crate) struct Budget {
 impl Budget {
     pub(crate) fn new(archive_bytes: u64) -> Self {
         Self {
-            archive_bytes,
+            limit: BOMB_BYTES.max(archive_bytes.saturating_mul(BOMB_RATIO)),
             used: 0,
             files: 0,
         }
+    }
+
+    /// How many bytes to unpack at most, names and paddings included.
+    pub(crate) fn stream_limit(&self) -> u64 {
+        self.limit.min(BYTES_MAX) + FILES_MAX as u64 * 1024
     }
 
     /// The content of the next member.
@@ -69,7 +75,7 @@ impl Budget {
             return Err(format!("it holds more than {FILES_MAX} files"));
         }
         // Whatever the header says about the size.
-        let left = BYTES_MAX.saturating_sub(self.used);
+        let left = self.limit.min(BYTES_MAX).saturating_sub(self.used);
         let mut bytes = Vec::new();
         content
             .take(left + 1)
@@ -79,7 +85,7 @@ impl Budget {
         if self.used > BYTES_MAX {
             return Err(format!("it holds more than {} MiB", BYTES_MAX >> 20));
         }
-        if self.used > BOMB_BYTES && self.used / BOMB_RATIO > self.archive_bytes {
+        if self.used > self.limit {
             return Err(format!(
                 "its content is more than {BOMB_RATIO} times larger than the archive"
             ));
@@ -129,8 +135,10 @@ mod tests {
     #[test]
     fn a_bomb_is_refused_before_it_is_read() {
         let mut budget = Budget::new(1000);
-        let problem = budget.read("zeros", std::io::repeat(0).take(100 << 20));
+        let mut zeros = std::io::repeat(0).take(1 << 30);
+        let problem = budget.read("zeros", &mut zeros);
         assert!(problem.unwrap_err().contains("200 times larger"));
+        assert_eq!(zeros.limit(), (1 << 30) - BOMB_BYTES - 1);
         let mut budget = Budget::new(u64::MAX);
         budget.used = BYTES_MAX - 10;
         let problem = budget.read("endless", std::io::repeat(0));

@@ -14,9 +14,9 @@
 //! ```
 //!
 //! A key is the SHA-256 of everything that can change the entry; names on the disk are
-//! bound to the build of this crate, too. An entry ends
-//! in the SHA-256 of its payload, checked at every read, so that a damaged or
-//! edited one is rebuilt. Entries appear by renaming a complete temporary file: a
+//! bound to the build of this crate, too. An entry ends in the SHA-256 of its payload
+//! and its own name, checked at every read, so that a damaged or misplaced one is
+//! rebuilt. Entries appear by renaming a complete temporary file: a
 //! killed build leaves at most a temporary file, which is swept later.
 
 use crate::error::{Error, Report};
@@ -28,12 +28,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 /// Ends every entry, in front of the payload's length (u64, little endian) and
-/// SHA-256.
-const MAGIC: &[u8; 8] = b"eryxpre1";
-const TRAILER_BYTES: usize = 8 + 8 + 32;
+/// SHA-256, and the entry's name.
+const MAGIC: &[u8; 8] = b"eryxpre2";
+const TRAILER_BYTES: usize = 8 + 8 + 32 + 32;
 
 /// Prefix of files being written.
-const TEMPORARY: &str = ".tmp-";
+pub(crate) const TEMPORARY: &str = ".tmp-";
 
 /// Temporary files of a build that died are swept after this time.
 const TEMPORARY_AGE: Duration = Duration::from_secs(3600);
@@ -184,19 +184,20 @@ impl Cache {
     }
 
     fn path(&self, stage: Stage, key: Key) -> PathBuf {
-        self.root.join(stage.name()).join(self.name(key))
+        self.root
+            .join(stage.name())
+            .join(self.name(key).to_string())
     }
 
     fn lock_path(&self, key: Key) -> PathBuf {
-        self.root.join("locks").join(self.name(key))
+        self.root.join("locks").join(self.name(key).to_string())
     }
 
-    fn name(&self, key: Key) -> String {
-        let name = KeyBuilder::new("entry")
+    fn name(&self, key: Key) -> Key {
+        KeyBuilder::new("entry")
             .part("build", self.build.as_bytes())
             .part("key", &key.0)
-            .finish();
-        name.to_string()
+            .finish()
     }
 
     /// Reads and checks an entry, and marks it as recently used.
@@ -205,7 +206,7 @@ impl Cache {
         let Ok(mut bytes) = fs::read(&path) else {
             return Lookup::Miss;
         };
-        match payload(&bytes) {
+        match payload(&bytes, self.name(key)) {
             Some((len, digest)) => {
                 bytes.truncate(len);
                 // Eviction goes by age; failing to renew it only costs a rebuild.
@@ -240,6 +241,7 @@ impl Cache {
         trailer.extend_from_slice(MAGIC);
         trailer.extend_from_slice(&(payload.len() as u64).to_le_bytes());
         trailer.extend_from_slice(&digest.0);
+        trailer.extend_from_slice(&self.name(key).0);
         publish(&self.path(stage, key), &[payload, &trailer])
     }
 
@@ -302,13 +304,19 @@ impl Cache {
     }
 }
 
-/// Removes files from `folder` that a build which died was writing, once it must
-/// be dead.
+/// Removes files and folders from `folder` that a build which died was writing, once
+/// it must be dead.
 pub(crate) fn sweep(folder: &Path) {
-    for (path, metadata) in files(folder) {
-        let old = || metadata.modified().is_ok_and(outdated);
-        if is_temporary(&path) && old() {
-            let _ = fs::remove_file(&path);
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let Ok(metadata) = entry.metadata() else {
+            continue;
+        };
+        let path = entry.path();
+        if is_temporary(&path) && metadata.modified().is_ok_and(outdated) {
+            let _ = match metadata.is_dir() {
+                true => fs::remove_dir_all(&path),
+                false => fs::remove_file(&path),
+            };
         }
     }
 }
@@ -322,14 +330,16 @@ pub(crate) struct Lock {
     _file: File,
 }
 
-/// The payload's length and digest, when the entry is whole and they match.
-fn payload(entry: &[u8]) -> Option<(usize, Key)> {
+/// The payload's length and digest, when the entry is whole, in its place, and they
+/// match.
+fn payload(entry: &[u8], name: Key) -> Option<(usize, Key)> {
     let len = entry.len().checked_sub(TRAILER_BYTES)?;
     let (payload, trailer) = entry.split_at(len);
     let (magic, rest) = trailer.split_at(8);
-    let (size, digest) = rest.split_at(8);
+    let (size, rest) = rest.split_at(8);
+    let (digest, own_name) = rest.split_at(32);
     // The digest last: it is the slow part.
-    if magic != MAGIC || size != (len as u64).to_le_bytes() {
+    if magic != MAGIC || size != (len as u64).to_le_bytes() || own_name != name.0 {
         return None;
     }
     let actual = Key::of(payload);
@@ -358,6 +368,18 @@ fn is_temporary(path: &Path) -> bool {
 /// # Errors
 /// The I/O error; the old file, if any, is untouched.
 pub(crate) fn publish(path: &Path, parts: &[&[u8]]) -> std::io::Result<()> {
+    let file = written_beside(path, parts)?;
+    file.persist(path).map(drop).map_err(|e| e.error)
+}
+
+/// What [`publish`] renames: the whole file, under another name in the same folder.
+///
+/// # Errors
+/// The I/O error; nothing is left.
+pub(crate) fn written_beside(
+    path: &Path,
+    parts: &[&[u8]],
+) -> std::io::Result<tempfile::NamedTempFile> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new()
         .prefix(TEMPORARY)
@@ -372,7 +394,7 @@ pub(crate) fn publish(path: &Path, parts: &[&[u8]]) -> std::io::Result<()> {
         file.as_file()
             .set_permissions(fs::Permissions::from_mode(0o644))?;
     }
-    file.persist(path).map(drop).map_err(|e| e.error)
+    Ok(file)
 }
 
 #[cfg(test)]
@@ -435,6 +457,16 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_under_another_name_is_detected() {
+        let (_dir, cache) = cache();
+        put(&cache, Stage::Link, "k", b"payload").unwrap();
+        let [from, to] = ["k", "other"].map(|name| cache.path(Stage::Link, key(name)));
+        fs::copy(from, to).unwrap();
+        let found = cache.get(Stage::Link, key("other"));
+        assert!(matches!(found, Lookup::Corrupt(_)));
+    }
+
+    #[test]
     fn every_damaged_byte_and_every_cut_is_detected() {
         let (_dir, cache) = cache();
         let path = cache.path(Stage::Code, key("k"));
@@ -485,6 +517,12 @@ mod tests {
         for path in [&fresh, &stale] {
             fs::write(path, b"half").unwrap();
         }
+        let folder = cache.root.join("link").join(".tmp-folder");
+        fs::create_dir(&folder).unwrap();
+        File::open(&folder)
+            .unwrap()
+            .set_modified(SystemTime::now() - 2 * TEMPORARY_AGE)
+            .unwrap();
         File::options()
             .write(true)
             .open(&stale)
@@ -492,7 +530,7 @@ mod tests {
             .set_modified(SystemTime::now() - 2 * TEMPORARY_AGE)
             .unwrap();
         cache.evict(0, &[]);
-        assert!(fresh.exists() && !stale.exists());
+        assert!(fresh.exists() && !stale.exists() && !folder.exists());
     }
 
     #[test]

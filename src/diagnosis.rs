@@ -48,6 +48,13 @@ fn not_found(module: &str, missing: &str, roots: &[&Path]) -> String {
              here: install copies (with uv, UV_LINK_MODE=copy)"
         );
     }
+    let native = missing.rsplit('.').next().unwrap_or(missing);
+    if native.starts_with('_') && !asked_for {
+        return format!(
+            "`{module}` needs the native extension `{missing}`, which CPython for WASI does not \
+             have: name one built for WASI in `extensions`, or use a pure-Python alternative"
+        );
+    }
     if names.iter().any(|name| name == top) {
         return format!("`{top}` is there, but has no submodule `{missing}`");
     }
@@ -60,12 +67,6 @@ fn not_found(module: &str, missing: &str, roots: &[&Path]) -> String {
                  folder (`pip install --target DIR {top}`) and name that as `site-packages`"
             ),
         };
-    }
-    if top.starts_with('_') {
-        return format!(
-            "`{module}` needs the native extension `{top}`, which CPython for WASI does not have: \
-             name one built for WASI in `extensions`, or use a pure-Python alternative"
-        );
     }
     format!(
         "`{module}` depends on `{top}`: add it to `packages`, or install it into `site-packages`"

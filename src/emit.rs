@@ -90,28 +90,43 @@ pub(crate) fn text(path: &Path) -> Result<String, Error> {
     })
 }
 
-/// Writes the component, unless the file holds these bytes already: an unchanged
+/// A file for the consumer to include.
+pub(crate) struct Output<'a> {
+    pub(crate) path: PathBuf,
+    pub(crate) content: &'a [u8],
+    pub(crate) digest: Key,
+    /// Whether it was made by an earlier build.
+    pub(crate) cached: bool,
+}
+
+/// Writes the outputs, but for files that hold these bytes already: an unchanged
 /// modification time spares cargo's dependents work.
 ///
 /// # Errors
-/// [`Error::Io`]; the old file, if any, is untouched.
-pub(crate) fn publish(
-    path: &Path,
-    wasm: &[u8],
-    digest: Key,
-    cached: bool,
-) -> Result<Artifact, Error> {
-    let same = std::fs::metadata(path).is_ok_and(|old| old.len() == wasm.len() as u64)
-        && std::fs::read(path).is_ok_and(|old| old == wasm);
-    if !same {
-        cache::publish(path, &[wasm]).map_err(|e| Error::io("write", path, e))?;
+/// [`Error::Io`]; the old files, if any, are untouched unless renaming fails half-way.
+pub(crate) fn publish(outputs: &[Output<'_>]) -> Result<Vec<Artifact>, Error> {
+    let written = outputs.iter().map(|Output { path, content, .. }| {
+        let same = std::fs::metadata(path).is_ok_and(|old| old.len() == content.len() as u64)
+            && std::fs::read(path).is_ok_and(|old| old == *content);
+        let write = || cache::written_beside(path, &[content]);
+        let written = (!same).then(write).transpose();
+        written.map_err(|e| Error::io("write", path, e))
+    });
+    // All of them, before the first takes its place.
+    let written = written.collect::<Result<Vec<_>, Error>>()?;
+    for (file, output) in written.into_iter().zip(outputs) {
+        if let Some(file) = file {
+            file.persist(&output.path)
+                .map_err(|e| Error::io("write", &output.path, e.error))?;
+        }
     }
-    Ok(Artifact {
-        path: path.to_owned(),
-        bytes: wasm.len() as u64,
-        sha256: digest.to_string(),
-        cached,
-    })
+    let artifact = |output: &Output<'_>| Artifact {
+        path: output.path.clone(),
+        bytes: output.content.len() as u64,
+        sha256: output.digest.to_string(),
+        cached: output.cached,
+    };
+    Ok(outputs.iter().map(artifact).collect())
 }
 
 /// An empty component in place of Python, and where there should be native code
@@ -132,11 +147,14 @@ pub(crate) fn placeholder(
         contents.push((wasm.with_extension("cwasm"), Vec::new()));
         contents.push((wasm.with_extension("rs"), text));
     }
-    let files = contents
-        .iter()
-        .map(|(path, content)| publish(path, content, Key::of(content), false));
+    let outputs = contents.iter().map(|(path, content)| Output {
+        path: path.clone(),
+        content,
+        digest: Key::of(content),
+        cached: false,
+    });
     Ok(Artifacts {
-        files: files.collect::<Result<_, _>>()?,
+        files: publish(&outputs.collect::<Vec<_>>())?,
         stdlib: None,
         site_packages: None,
         warnings: Vec::new(),
@@ -172,6 +190,20 @@ pub(crate) fn warnings(artifacts: &Artifacts) -> Vec<Directive> {
     artifacts.warnings.iter().map(warning).collect()
 }
 
+/// The packages that a build spends its time in.
+const HOT_PACKAGES: [&str; 10] = [
+    "cranelift-codegen",
+    "winch-codegen",
+    "regalloc2",
+    "smallvec",
+    "wasmparser",
+    "wasmtime-environ",
+    "wasmtime-wizer",
+    "sha2",
+    "zstd-sys",
+    "eryx-preinit-build",
+];
+
 /// Below this, an unoptimised build script is not worth a warning.
 const SLOW: Duration = Duration::from_secs(4);
 
@@ -197,9 +229,11 @@ pub(crate) fn advice(config: &Config, artifacts: &Artifacts, took: Duration) -> 
     if config.warn_unoptimized && env!("ERYX_PREINIT_OPT_LEVEL") == "0" && took > SLOW {
         directives.push(Directive::Warning(format!(
             "eryx-preinit-build took {:.0} s because cargo compiles build scripts without \
-             optimisation; the README's \"Make it fast\" names the profile lines that help \
-             (warn-unoptimized = false in [package.metadata.eryx] hides this)",
-            took.as_secs_f64()
+             optimisation; what helps is opt-level = 1 in [profile.dev.package] of the workspace \
+             for {} (README, \"Make it fast\"; warn-unoptimized = false in \
+             [package.metadata.eryx] hides this)",
+            took.as_secs_f64(),
+            HOT_PACKAGES.join(", "),
         )));
     }
     directives
@@ -238,6 +272,34 @@ mod tests {
              cargo::rustc-env=ERYX_PYTHON_WASM=/out/python.wasm\n\
              cargo::warning=two lines\n"
         );
+    }
+
+    #[test]
+    fn the_readme_has_the_profile_lines_of_the_warning() {
+        let readme = include_str!("../README.md");
+        let lines: Vec<&str> = readme
+            .lines()
+            .filter_map(|line| line.strip_suffix(".opt-level = 1"))
+            .collect();
+        assert_eq!(lines, HOT_PACKAGES);
+    }
+
+    #[test]
+    fn when_one_output_cannot_be_written_all_stay_as_they_were() {
+        let dir = tempfile::tempdir().unwrap();
+        let output = |name: &str, content: &'static [u8]| Output {
+            path: dir.path().join(name),
+            content,
+            digest: Key::of(content),
+            cached: false,
+        };
+        publish(&[output("a", b"old"), output("b", b"old")]).unwrap();
+        publish(&[output("a", b"new"), output("none/b", b"new")]).unwrap_err();
+        assert_eq!(std::fs::read(dir.path().join("a")).unwrap(), b"old");
+        let files = publish(&[output("a", b"new"), output("b", b"old")]).unwrap();
+        assert_eq!(std::fs::read(dir.path().join("a")).unwrap(), b"new");
+        assert_eq!(files[1].bytes, 3);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
     }
 
     #[test]

@@ -14,6 +14,7 @@
 //! there is counted, and is never given back: that bounds the disk it takes
 //! without knowing how the file system stores it.
 
+use crate::cache::TEMPORARY;
 use crate::error::{Error, Report};
 use crate::host::Host;
 use std::collections::HashMap;
@@ -96,15 +97,16 @@ impl Files {
             .insert(descriptor, OpenPath { path, mount: false });
     }
 
-    /// `epoch_seconds` is the time every file seems to be from.
+    /// `epoch_seconds` is the time every file seems to be from; /tmp is a folder in
+    /// `scratch`.
     ///
     /// # Errors
     /// [`Error::Io`] when the folder behind /tmp cannot be created.
-    pub(crate) fn new(epoch_seconds: u64) -> Result<Self, Error> {
+    pub(crate) fn new(epoch_seconds: u64, scratch: &Path) -> Result<Self, Error> {
         let scratch = tempfile::Builder::new()
-            .prefix("eryx-preinit-")
-            .tempdir()
-            .map_err(|e| Error::io("create a folder in", &std::env::temp_dir(), e))?;
+            .prefix(TEMPORARY)
+            .tempdir_in(scratch)
+            .map_err(|e| Error::io("create a folder in", scratch, e))?;
         Ok(Self {
             epoch_seconds,
             inodes: HashMap::new(),
@@ -591,7 +593,7 @@ mod tests {
 
     #[test]
     fn a_budget_is_never_given_back_and_tells_when_it_was_not_enough() {
-        let files = Files::new(0).unwrap();
+        let files = Files::new(0, &std::env::temp_dir()).unwrap();
         files.budget.take(SCRATCH_BYTES - 1).unwrap();
         assert!(!files.budget.exceeded.load(Ordering::Relaxed));
         assert!(files.budget.take(2).is_err());
@@ -603,7 +605,7 @@ mod tests {
 
     #[test]
     fn a_number_that_the_host_uses_again_is_a_new_one_to_the_guest() {
-        let mut files = Files::new(0).unwrap();
+        let mut files = Files::new(0, &std::env::temp_dir()).unwrap();
         let inode = |files: &mut Files, lower| {
             let hash = MetadataHashValue { lower, upper: 9 };
             files.inode(hash).lower
@@ -617,7 +619,7 @@ mod tests {
 
     #[test]
     fn the_folder_behind_tmp_goes_with_the_run() {
-        let files = Files::new(0).unwrap();
+        let files = Files::new(0, &std::env::temp_dir()).unwrap();
         let folder = files.scratch().to_owned();
         std::fs::write(folder.join("x"), b"x").unwrap();
         drop(files);

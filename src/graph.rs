@@ -43,18 +43,34 @@ pub(crate) struct Graph {
     pub(crate) runtimes: Vec<Located>,
 }
 
-/// Reads the consumer's package, without resolving anything.
+/// Reads the consumer's package, without resolving anything where that is possible.
 ///
 /// # Errors
 /// [`Error::Graph`] with cargo's own words.
-pub(crate) fn consumer(cargo: &Path, manifest: &Path) -> Result<Consumer, Error> {
-    let metadata = MetadataCommand::new()
-        .cargo_path(cargo)
-        .manifest_path(manifest)
-        .no_deps()
-        .other_options(["--offline".to_owned()])
-        .exec()
-        .map_err(|e| failed(manifest, e))?;
+pub(crate) fn consumer(cargo: &Path, manifest: &Path, out_dir: &Path) -> Result<Consumer, Error> {
+    let read = |manifest: &Path, no_deps: bool| {
+        let mut command = MetadataCommand::new();
+        command.cargo_path(cargo).manifest_path(manifest);
+        if let Some(folder) = manifest.parent() {
+            command.current_dir(folder);
+        }
+        if no_deps {
+            command.no_deps();
+        }
+        command.other_options(["--offline".to_owned()]).exec()
+    };
+    let metadata = read(manifest, true).or_else(|error| {
+        // Cargo takes a vendored package for one of the workspace around it, which
+        // does not list it as its own.
+        let folder = manifest.parent().unwrap_or(manifest);
+        match is_unpacked(folder)
+            .then(|| workspace_around(out_dir))
+            .flatten()
+        {
+            Some(top) => read(&top, false).map_err(|e| failed(&top, e)),
+            None => Err(failed(manifest, error)),
+        }
+    })?;
     let package = package_of(&metadata, manifest)?;
     Ok(Consumer {
         name: package.name.to_string(),
@@ -64,32 +80,46 @@ pub(crate) fn consumer(cargo: &Path, manifest: &Path) -> Result<Consumer, Error>
     })
 }
 
-/// Reads the graph: `--offline`, then as cargo would.
+/// The manifest of the workspace whose lock file is in force for the package of
+/// `manifest`, which cargo says belongs to `workspace_root`.
+pub(crate) fn top(manifest: &Path, workspace_root: &Path, out_dir: &Path) -> PathBuf {
+    // In a dependency out of a registry or a vendor folder, a lock file is not the
+    // one in force: the graph is that of the workspace whose target folder this is.
+    let folder = manifest.parent().unwrap_or(manifest);
+    if workspace_root.join("Cargo.lock").is_file() && !is_unpacked(folder) {
+        return workspace_root.join("Cargo.toml");
+    }
+    workspace_around(out_dir).unwrap_or_else(|| manifest.to_owned())
+}
+
+/// Whether cargo unpacked the package in `folder`, out of a registry or by vendoring.
+fn is_unpacked(folder: &Path) -> bool {
+    [".cargo-ok", ".cargo-checksum.json"]
+        .iter()
+        .any(|marker| folder.join(marker).exists())
+}
+
+/// The manifest of the workspace that has its target folder at the usual place.
+fn workspace_around(out_dir: &Path) -> Option<PathBuf> {
+    out_dir
+        .ancestors()
+        .skip(1)
+        .find(|dir| dir.join("Cargo.lock").is_file() && dir.join("Cargo.toml").is_file())
+        .map(|dir| dir.join("Cargo.toml"))
+}
+
+/// Reads the graph of the workspace `top` as the package of `manifest` sees it:
+/// `--offline`, then as cargo would.
 ///
 /// # Errors
 /// [`Error::Graph`] with cargo's own words.
 pub(crate) fn graph(
     cargo: &Path,
     manifest: &Path,
-    out_dir: &Path,
-    workspace_root: &Path,
+    top: &Path,
     target: Option<&str>,
     rustflags: &str,
 ) -> Result<Graph, Error> {
-    // In a dependency out of a registry or a vendor folder, a lock file is not the
-    // one in force: the graph is that of the workspace whose target folder this is.
-    let unpacked = [".cargo-ok", ".cargo-checksum.json"]
-        .iter()
-        .any(|marker| workspace_root.join(marker).exists());
-    let top = if workspace_root.join("Cargo.lock").is_file() && !unpacked {
-        manifest.to_owned()
-    } else {
-        out_dir
-            .ancestors()
-            .skip(1)
-            .find(|dir| dir.join("Cargo.lock").is_file() && dir.join("Cargo.toml").is_file())
-            .map_or_else(|| manifest.to_owned(), |dir| dir.join("Cargo.toml"))
-    };
     let run = |network: &[&str]| {
         let mut options: Vec<String> = network.iter().map(|&s| s.to_owned()).collect();
         if let Some(target) = target {
@@ -103,28 +133,21 @@ pub(crate) fn graph(
         command.env("CARGO_ENCODED_RUSTFLAGS", with_files(rustflags));
         command
             .cargo_path(cargo)
-            .manifest_path(&top)
+            .manifest_path(top)
             // Which of the workspace's features are on, a build script cannot
             // see; an optional dependency that is locked is at least located.
             .features(CargoOpt::AllFeatures)
             .other_options(options)
             .exec()
     };
-    let metadata = run(&["--offline", "--locked"])
-        .or_else(|_| run(&["--offline"]))
-        .or_else(|_| {
-            emit::say("cargo does not know all packages offline: it may download now");
-            run(&["--locked"])
+    let offline = run(&["--offline", "--locked"]).or_else(|_| run(&["--offline"]));
+    let metadata = offline.or_else(|offline| {
+        emit::say("cargo does not know all packages offline: it may download now");
+        run(&["--locked"]).or_else(|_| run(&[])).map_err(|online| {
+            Error::Graph(failure(top, online).note(format!("offline: {offline}")))
         })
-        .or_else(|_| run(&[]))
-        .map_err(|e| failed(&top, e))?;
-    let root = package_of(&metadata, manifest).ok().or_else(|| {
-        metadata
-            .packages
-            .iter()
-            .find(|package| package.manifest_path.as_std_path() == manifest)
-    });
-    Ok(locate(&metadata, root))
+    })?;
+    Ok(locate(&metadata, package_of(&metadata, manifest).ok()))
 }
 
 /// The flags under which the graph holds what is never compiled: this crate's own
@@ -203,16 +226,18 @@ fn package_of<'a>(metadata: &'a Metadata, manifest: &Path) -> Result<&'a Package
 }
 
 fn failed(manifest: &Path, source: cargo_metadata::Error) -> Error {
-    Error::Graph(
-        Report::new(format!(
-            "`cargo metadata` failed for `{}`",
-            manifest.display()
-        ))
-        .source(source)
-        .hint(
-            "run `cargo fetch` (without --target) once with network access, or set `runtime` and \
-             `stdlib` in [package.metadata.eryx]: then no graph is needed",
-        ),
+    Error::Graph(failure(manifest, source))
+}
+
+fn failure(manifest: &Path, source: cargo_metadata::Error) -> Report {
+    Report::new(format!(
+        "`cargo metadata` failed for `{}`",
+        manifest.display()
+    ))
+    .source(source)
+    .hint(
+        "run `cargo fetch` (without --target) once with network access, or set `runtime` and \
+         `stdlib` in [package.metadata.eryx]: then no graph is needed",
     )
 }
 
@@ -263,8 +288,10 @@ impl Graph {
                 }
                 let hint = match self.runtimes.first() {
                     Some(runtime) => format!(
-                        "run `cargo update eryx-runtime@{} --precise {}`",
-                        runtime.version, eryx.version
+                        "run `cargo update eryx-runtime@{} --precise {}`; where a requirement \
+                         forbids that, set `default-features = false` on eryx-preinit-build and \
+                         add `eryx-runtime = \"={}\"` to [build-dependencies]",
+                        runtime.version, eryx.version, eryx.version
                     ),
                     None => format!(
                         "add `eryx-runtime = \"={}\"` to [build-dependencies]",
@@ -385,21 +412,15 @@ mod tests {
     fn this_very_package_is_found() {
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
         let cargo = Path::new(env!("CARGO"));
-        let consumer = consumer(cargo, &manifest).unwrap();
+        let out_dir = manifest.parent().unwrap();
+        let consumer = consumer(cargo, &manifest, out_dir).unwrap();
         assert_eq!(consumer.name, "eryx-preinit-build");
         assert_eq!(consumer.block, None);
-        let out_dir = manifest.parent().unwrap();
+        let top = top(&manifest, &consumer.workspace_root, out_dir);
+        assert_eq!(top, manifest);
         // Without one, dependencies of no platform would count.
         let target = Some("x86_64-unknown-linux-gnu");
-        let graph = super::graph(
-            cargo,
-            &manifest,
-            out_dir,
-            &consumer.workspace_root,
-            target,
-            "",
-        )
-        .unwrap();
+        let graph = super::graph(cargo, &manifest, &top, target, "").unwrap();
         let runtime = graph.runtime().unwrap();
         assert!(runtime.dir.join("libs").is_dir(), "{runtime:?}");
     }
@@ -414,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn a_vendored_runtime_is_found_in_its_folder() {
+    fn vendored_a_consumer_and_its_runtime_are_found() {
         let project = tempfile::tempdir().unwrap();
         let path = project.path();
         std::fs::create_dir_all(path.join("src")).unwrap();
@@ -439,10 +460,35 @@ mod tests {
 
         let manifest = path.join("Cargo.toml");
         let cargo = Path::new(env!("CARGO"));
-        let graph = super::graph(cargo, &manifest, path, path, None, "").unwrap();
+        let graph = super::graph(cargo, &manifest, &manifest, None, "").unwrap();
         let runtime = graph.runtime().unwrap();
         assert!(runtime.dir.ends_with("vendor/eryx-runtime"), "{runtime:?}");
         assert!(runtime.immutable && runtime.direct, "{runtime:?}");
         crate::runtime::library_files(&runtime.dir).unwrap();
+
+        // A consumer that is a vendored dependency itself: cargo finds the workspace
+        // around it, and refuses.
+        let vendored = path.join("vendor/c");
+        std::fs::create_dir_all(vendored.join("src")).unwrap();
+        std::fs::write(vendored.join("src/lib.rs"), "").unwrap();
+        std::fs::write(
+            vendored.join("Cargo.toml"),
+            "[package]\nname = \"c\"\nversion = \"1.0.0\"\nedition = \"2024\"\n\n\
+             [package.metadata.eryx]\nimports = [\"re\"]\n\n\
+             [dependencies]\neryx-runtime = \"=0.5.0\"\n",
+        )
+        .unwrap();
+        std::fs::write(vendored.join(".cargo-checksum.json"), "{\"files\":{}}").unwrap();
+        let text = std::fs::read_to_string(&manifest).unwrap();
+        let text = text.replace("[dependencies]", "[dependencies]\nc = \"1\"");
+        std::fs::write(&manifest, text).unwrap();
+        let out_dir = path.join("target/debug/build/c-1/out");
+        let inner = vendored.join("Cargo.toml");
+        let consumer = consumer(cargo, &inner, &out_dir).unwrap();
+        assert_eq!(consumer.block.unwrap()["imports"][0], "re");
+        let top = top(&inner, &consumer.workspace_root, &out_dir);
+        assert_eq!(top, manifest);
+        let graph = super::graph(cargo, &inner, &top, None, "").unwrap();
+        assert!(graph.runtime().unwrap().direct);
     }
 }

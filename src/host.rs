@@ -12,10 +12,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use wasmtime::component::types::{ComponentFunc, ComponentItem, Type};
-use wasmtime::component::{Component, Linker, LinkerInstance, ResourceTable, ResourceType, Val};
+use wasmtime::component::{
+    Component, Linker, LinkerInstance, Resource, ResourceTable, ResourceType, Val,
+};
 use wasmtime::{Engine, ResourceLimiter};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::clocks::WasiClocksView;
 use wasmtime_wasi::filesystem::{WasiFilesystemCtxView, WasiFilesystemView};
+use wasmtime_wasi::p2::bindings::clocks::monotonic_clock;
 use wasmtime_wasi::p2::bindings::filesystem::preopens;
 use wasmtime_wasi::p2::{
     DynInputStream, DynOutputStream, DynPollable, Network, OutputStream, Pollable, StreamResult,
@@ -47,6 +51,8 @@ const INSECURE_RANDOM_BYTES: u64 = 4 << 10;
 /// The instance of wasmtime-wasi that `os.urandom` and the seeds of generators come
 /// from.
 const RANDOM: &str = "wasi:random/random@0.2.12";
+/// The one that waits.
+const MONOTONIC_CLOCK: &str = "wasi:clocks/monotonic-clock@0.2.12";
 /// And the one that hands out the mounts.
 const FILESYSTEM_PREOPENS: &str = "wasi:filesystem/preopens@0.2.12";
 
@@ -63,6 +69,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) seed: [u8; 32],
     /// Largest linear memory in bytes.
     pub(crate) memory_limit: u64,
+    /// Where the folder behind /tmp is made.
+    pub(crate) scratch: &'a Path,
 }
 
 /// Store data of one run.
@@ -72,6 +80,7 @@ pub(crate) struct Host {
     limits: MemoryLimit,
     output: Output,
     randomness: Randomness,
+    clock: CountingClock,
     /// Behind `wasi`, which has the folder for /tmp open.
     files: Files,
 }
@@ -83,6 +92,12 @@ impl Host {
     pub(crate) fn new(surroundings: &Surroundings<'_>) -> Result<Self, Error> {
         let output = Output::default();
         let stream = |purpose: &[u8]| Randomness::new(&surroundings.seed, purpose);
+        let wall_clock = CountingClock::new(Duration::from_secs(surroundings.epoch_seconds));
+        let clock = CountingClock {
+            start: Duration::ZERO,
+            readings: Arc::default(),
+            slept: wall_clock.slept.clone(),
+        };
         let mut builder = WasiCtxBuilder::new();
         builder
             .env("PYTHONHOME", "/python-stdlib")
@@ -97,15 +112,13 @@ impl Host {
                     .unwrap_or_default(),
             ))
             .insecure_random_seed(stream(b"seed").word().into())
-            .wall_clock(CountingClock::new(Duration::from_secs(
-                surroundings.epoch_seconds,
-            )))
-            .monotonic_clock(CountingClock::new(Duration::ZERO))
+            .wall_clock(wall_clock)
+            .monotonic_clock(clock.clone())
             .allow_tcp(false)
             .allow_udp(false)
             .allow_ip_name_lookup(false)
             .allow_blocking_current_thread(true);
-        let files = Files::new(surroundings.epoch_seconds)?;
+        let files = Files::new(surroundings.epoch_seconds, surroundings.scratch)?;
         for (host, guest, permissions) in [
             (surroundings.stdlib, "/python-stdlib", FsPerms::ReadOnly),
             (
@@ -133,6 +146,7 @@ impl Host {
             },
             output,
             randomness: stream(b"secure"),
+            clock,
             files,
         })
     }
@@ -174,6 +188,17 @@ impl Host {
     /// The seeds that random number generators of the guest were given so far.
     pub(crate) fn seeds(&self) -> &[Vec<u8>] {
         self.randomness.seeds()
+    }
+
+    /// Whether there were more of them than are known.
+    pub(crate) fn seeds_missed(&self) -> bool {
+        self.randomness.seeds_missed()
+    }
+
+    /// Has the guest's clocks move on by `nanoseconds`, in no time.
+    fn sleep(&mut self, nanoseconds: u64) -> wasmtime::Result<Resource<DynPollable>> {
+        self.clock.sleep(nanoseconds);
+        monotonic_clock::Host::subscribe_duration(&mut WasiClocksView::clocks(self), 0)
     }
 
     /// The guest's files.
@@ -225,6 +250,16 @@ fn define_wasi(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     random.func_wrap("get-random-u64", |mut store, ()| {
         let host: &mut Host = store.data_mut();
         Ok((host.randomness.word(),))
+    })?;
+    let mut clock = linker.instance(MONOTONIC_CLOCK)?;
+    clock.func_wrap("subscribe-duration", |mut store, (duration,): (u64,)| {
+        let host: &mut Host = store.data_mut();
+        Ok((host.sleep(duration)?,))
+    })?;
+    clock.func_wrap("subscribe-instant", |mut store, (when,): (u64,)| {
+        let host: &mut Host = store.data_mut();
+        let left = when.saturating_sub(nanoseconds(host.clock.last()));
+        Ok((host.sleep(left)?,))
     })?;
     linker
         .instance(FILESYSTEM_PREOPENS)?
@@ -327,34 +362,34 @@ fn stub(
     full_name: &str,
     func: &ComponentFunc,
 ) -> wasmtime::Result<()> {
+    // The guest's sys.stdout and sys.stderr: kept for reports. As bytes, because a list of
+    // values takes thirty times the memory.
+    if name == "report-output" {
+        let types: Vec<Type> = func.params().map(|(_, ty)| ty).collect();
+        match types.as_slice() {
+            [Type::U32, Type::String] => {
+                return target.func_wrap(name, |store, (_, text): (u32, String)| {
+                    store.data().output.write(text.as_bytes());
+                    Ok(())
+                });
+            }
+            [Type::U32, Type::List(list)] if list.ty() == Type::U8 => {
+                return target.func_wrap(name, |store, (_, bytes): (u32, Vec<u8>)| {
+                    store.data().output.write(&bytes);
+                    Ok(())
+                });
+            }
+            _ => {}
+        }
+    }
     let full_name = full_name.to_owned();
-    // The guest's sys.stdout and sys.stderr: kept for reports.
-    let is_output = name == "report-output";
     if func.async_() {
         target.func_new_concurrent(name, move |_, ty, _, results| {
             let full_name = full_name.clone();
             Box::pin(async move { answer(&full_name, &ty, results) })
         })
     } else {
-        target.func_new(name, move |store, ty, params, results| {
-            if is_output {
-                for param in params {
-                    match param {
-                        Val::String(text) => store.data().output.write(text.as_bytes()),
-                        Val::List(bytes) => {
-                            let bytes: Vec<u8> = bytes
-                                .iter()
-                                .filter_map(|byte| match byte {
-                                    Val::U8(byte) => Some(*byte),
-                                    _ => None,
-                                })
-                                .collect();
-                            store.data().output.write(&bytes);
-                        }
-                        _ => {}
-                    }
-                }
-            }
+        target.func_new(name, move |_, ty, _, results| {
             answer(&full_name, &ty, results)
         })
     }
@@ -437,13 +472,15 @@ fn refusal(name: &str, ty: &Type) -> Option<Val> {
     }
 }
 
-/// A clock that moves when it is read and at no other time: what the guest
-/// computes from it is the same in every build, and a loop that waits for a time
+/// A clock that moves when it is read or waited for, and at no other time: what the
+/// guest computes from it is the same in every build, and a loop that waits for a time
 /// to come still ends.
 #[derive(Clone)]
 struct CountingClock {
     start: Duration,
     readings: Arc<AtomicU64>,
+    /// Nanoseconds waited for, on all clocks.
+    slept: Arc<AtomicU64>,
 }
 
 impl CountingClock {
@@ -451,13 +488,34 @@ impl CountingClock {
         Self {
             start,
             readings: Arc::default(),
+            slept: Arc::default(),
         }
     }
 
     fn read(&self) -> Duration {
-        let readings = self.readings.fetch_add(1, Ordering::Relaxed);
-        self.start + Duration::from_nanos(readings.saturating_mul(CLOCK_STEP_NANOS))
+        let time = self.last();
+        self.readings.fetch_add(1, Ordering::Relaxed);
+        time
     }
+
+    /// What the next reading will be.
+    fn last(&self) -> Duration {
+        let readings = self.readings.load(Ordering::Relaxed);
+        self.start
+            + Duration::from_nanos(readings.saturating_mul(CLOCK_STEP_NANOS))
+            + Duration::from_nanos(self.slept.load(Ordering::Relaxed))
+    }
+
+    fn sleep(&self, nanoseconds: u64) {
+        let slept = self.slept.load(Ordering::Relaxed);
+        self.slept
+            .store(slept.saturating_add(nanoseconds), Ordering::Relaxed);
+    }
+}
+
+/// As WASI's clocks count.
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl HostWallClock for CountingClock {
@@ -474,7 +532,7 @@ impl HostMonotonicClock for CountingClock {
         CLOCK_STEP_NANOS
     }
     fn now(&self) -> u64 {
-        u64::try_from(self.read().as_nanos()).unwrap_or(u64::MAX)
+        nanoseconds(self.read())
     }
 }
 

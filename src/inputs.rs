@@ -34,13 +34,14 @@ pub(crate) struct Inputs {
 }
 
 impl Inputs {
-    /// Finds every input; `graph` is only called when the configuration leaves
+    /// Finds every input, for a build that writes to `out_dir`; `graph` is only called when the configuration leaves
     /// something to it.
     ///
     /// # Errors
     /// [`Error::Graph`] or [`Error::Runtime`] that says what is missing.
     pub(crate) fn locate(
         config: &Config,
+        out_dir: &Path,
         graph: impl FnOnce() -> Result<Graph, Error>,
     ) -> Result<Self, Error> {
         let mut watched = Vec::new();
@@ -88,7 +89,7 @@ impl Inputs {
                 None => StdlibSource::Embedded,
             },
         };
-        let packages = Sources::locate(config)?;
+        let packages = Sources::locate(config, out_dir)?;
         watched.extend(packages.watched.iter().cloned());
         watched.extend(config.setup.clone());
         Ok(Self {
@@ -271,31 +272,70 @@ pub(crate) fn states(paths: &[PathBuf], known: &[FileState]) -> Result<Vec<FileS
         .collect()
 }
 
-/// The files below `dir`, and folders with nothing in them (to Python a package
-/// too), sorted, links followed; no bytecode caches, which differ between two
-/// installations of the same packages.
+/// The files below `dir`, and folders with nothing to see in them (to Python a package
+/// too), sorted, links followed that stay in `dir`; no bytecode caches, which differ
+/// between two installations of the same packages. What Python sees in a mount
+/// (`filesystem.rs`), and nothing from outside that a package could ask for with a link.
 pub(crate) fn tree(dir: &Path) -> Result<Vec<PathBuf>, Error> {
-    let mut files = Vec::new();
+    let list_error = |e: Box<dyn std::error::Error + Send + Sync>| {
+        Error::Io(Report::new(format!("cannot list `{}`", dir.display())).source(e))
+    };
+    let root = dir.canonicalize().map_err(|e| list_error(e.into()))?;
+    let leads_out = |entry: &walkdir::DirEntry| {
+        let target = || entry.path().canonicalize();
+        entry.path_is_symlink() && target().is_ok_and(|target| !target.starts_with(&root))
+    };
+    let mut found = Vec::new();
+    let mut filled = HashSet::new();
     let walk = walkdir::WalkDir::new(dir)
         .follow_links(true)
         .sort_by_file_name()
         .into_iter()
-        .filter_entry(|entry| entry.file_name() != BYTECODE_CACHE);
+        .filter_entry(|entry| {
+            entry.depth() == 0 || entry.file_name() != BYTECODE_CACHE && !leads_out(entry)
+        });
     for entry in walk {
-        // A link that leads nowhere, or round in a circle, adds nothing.
-        let linked = |e: &walkdir::Error| e.depth() > 0 && e.path().is_some_and(Path::is_symlink);
-        if entry.as_ref().is_err_and(linked) {
-            continue;
-        }
-        let entry = entry.map_err(|e| {
-            Error::Io(Report::new(format!("cannot list `{}`", dir.display())).source(e))
-        })?;
-        let empty = || fs::read_dir(entry.path()).is_ok_and(|mut inside| inside.next().is_none());
-        if entry.file_type().is_file() || entry.file_type().is_dir() && empty() {
-            files.push(entry.into_path());
-        }
+        let path = match entry {
+            Ok(entry) if entry.file_type().is_file() || entry.file_type().is_dir() => {
+                entry.into_path()
+            }
+            // Devices and pipes.
+            Ok(_) => continue,
+            // To Python a folder; what is in it is known already.
+            Err(e) if e.loop_ancestor().is_some() => match e.path() {
+                Some(path) => path.to_owned(),
+                None => continue,
+            },
+            // A link that leads nowhere.
+            Err(e) if e.depth() > 0 && e.path().is_some_and(Path::is_symlink) => continue,
+            Err(e) => return Err(list_error(e.into())),
+        };
+        filled.extend(path.parent().map(Path::to_owned));
+        found.push(path);
     }
-    Ok(files)
+    found.retain(|path| !filled.contains(path) && (path != dir || !path.is_dir()));
+    Ok(found)
+}
+
+/// Whether every file still looks as it did when its digest was taken.
+///
+/// # Errors
+/// [`Error::Io`] that names the first that does not: what was made of it meanwhile is
+/// not what the digest says.
+pub(crate) fn unchanged(files: &[FileState]) -> Result<(), Error> {
+    let changed = files
+        .par_iter()
+        .find_first(|file| Meta::of(&file.path).ok().as_ref() != Some(&file.meta));
+    match changed {
+        None => Ok(()),
+        Some(file) => Err(Error::Io(
+            Report::new(format!(
+                "`{}` changed while the build was reading it",
+                file.path.display()
+            ))
+            .hint("run the build again; nothing of this one was kept"),
+        )),
+    }
 }
 
 mod hex {
@@ -320,10 +360,13 @@ mod tests {
         Inputs {
             libraries: Vec::new(),
             stdlib: StdlibSource::Embedded,
-            packages: Sources::locate(&Config {
-                site_packages: Some(site_packages.to_owned()),
-                ..Config::default()
-            })
+            packages: Sources::locate(
+                &Config {
+                    site_packages: Some(site_packages.to_owned()),
+                    ..Config::default()
+                },
+                Path::new("out"),
+            )
             .unwrap(),
             setup: None,
             runtime_version: None,
@@ -351,10 +394,47 @@ mod tests {
         // To Python this is a package, and in no listing of files.
         fs::create_dir(two.path().join("namespace")).unwrap();
         assert_ne!(site_digest(one.path()), site_digest(two.path()));
-        fs::remove_dir(two.path().join("namespace")).unwrap();
+        // Nor does it become less of one by what Python does not see in it.
+        let namespace = site_digest(two.path());
+        fs::create_dir(two.path().join("namespace/__pycache__")).unwrap();
+        assert_eq!(site_digest(two.path()), namespace);
+        fs::remove_dir_all(two.path().join("namespace")).unwrap();
         assert_eq!(site_digest(one.path()), site_digest(two.path()));
         fs::rename(two.path().join("pkg/a.py"), two.path().join("pkg/b.py")).unwrap();
         assert_ne!(site_digest(one.path()), site_digest(two.path()));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_out_of_the_folder_are_not_there() {
+        use std::os::unix::fs::symlink;
+        let [dir, outside] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        fs::write(outside.path().join("secret"), "s").unwrap();
+        fs::create_dir(dir.path().join("pkg")).unwrap();
+        fs::write(dir.path().join("pkg/a.py"), "1").unwrap();
+        symlink(outside.path().join("secret"), dir.path().join("pkg/file")).unwrap();
+        symlink(outside.path(), dir.path().join("pkg/folder")).unwrap();
+        symlink("/nowhere/at/all", dir.path().join("pkg/nothing")).unwrap();
+        symlink("a.py", dir.path().join("pkg/b.py")).unwrap();
+        symlink("..", dir.path().join("pkg/round")).unwrap();
+        let found = tree(dir.path()).unwrap();
+        let names: Vec<_> = found
+            .iter()
+            .map(|path| path.strip_prefix(dir.path()).unwrap().to_str().unwrap())
+            .collect();
+        assert_eq!(names, ["pkg/a.py", "pkg/b.py", "pkg/round"]);
+    }
+
+    #[test]
+    fn what_changes_under_the_build_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        fs::write(&path, "one").unwrap();
+        let states = states(std::slice::from_ref(&path), &[]).unwrap();
+        unchanged(&states).unwrap();
+        fs::write(&path, "longer").unwrap();
+        let error = unchanged(&states).unwrap_err();
+        assert!(error.to_string().contains("changed while"), "{error}");
     }
 
     #[test]
@@ -380,7 +460,7 @@ mod tests {
             stdlib: Some(dir.path().to_owned()),
             ..Config::default()
         };
-        let error = Inputs::locate(&config, || panic!("not needed")).unwrap_err();
+        let error = Inputs::locate(&config, dir.path(), || panic!("not needed")).unwrap_err();
         assert!(
             format!("{error:?}").contains("libpython3.14.so.zst"),
             "{error:?}"

@@ -113,7 +113,7 @@ pub use config::{Config, CpuLevel, EngineChoice, Extension, OptLevel, Precompile
 pub use error::{Error, Report};
 
 use cache::{Cache, Key, KeyBuilder};
-use emit::Directive;
+use emit::{Directive, Output};
 use environment::Environment;
 use graph::{Consumer, Graph};
 use inputs::{Inputs, Meta};
@@ -318,7 +318,8 @@ impl Builder {
         let stamp_file = stamp_file(self.source.out_dir());
         let mut stamp = Stamp::load(&stamp_file);
         self.source.remember(&mut stamp);
-        let inputs = Inputs::locate(config, || self.source.graph(&mut stamp))?;
+        let out_dir = self.source.out_dir();
+        let inputs = Inputs::locate(config, out_dir, || self.source.graph(&mut stamp))?;
         directives.extend(
             inputs
                 .watched
@@ -330,7 +331,11 @@ impl Builder {
         let files = inputs.files()?;
         let epoch_seconds = self.source.epoch_seconds();
         let request = request(config, &inputs, epoch_seconds, native.as_ref());
-        if let Some(artifacts) = stamp.unchanged(request, &files) {
+        if let Some(mut artifacts) = stamp.unchanged(request, &files) {
+            artifacts
+                .files
+                .iter_mut()
+                .for_each(|file| file.cached = true);
             emit::say(&format!("nothing changed ({:.1?})", started.elapsed()));
             stamp.store(&stamp_file);
             directives.extend(emit::warnings(&artifacts));
@@ -343,7 +348,8 @@ impl Builder {
         let cache = Cache::open(cache_dir.as_deref().unwrap_or(&folder), BUILD)?;
         let setup = self.source.setup(config)?;
         let site_packages = emit::timed("site-packages", || {
-            site_packages::prepare(&inputs.packages, digests.site_packages, &folder)
+            let unchanged = || inputs::unchanged(&stamp.files);
+            site_packages::prepare(&inputs.packages, digests.site_packages, &folder, unchanged)
         })?;
         // Warnings too: cargo shows them only if the build succeeds.
         let record = &site_packages.record;
@@ -351,6 +357,7 @@ impl Builder {
             emit::say(note);
         }
         let prepared = Prepared {
+            files: stamp.files.clone(),
             digests,
             site_packages,
             setup,
@@ -388,6 +395,7 @@ impl Builder {
         stamp.store(&stamp_file);
         // Only now: until here, the last result is as it was.
         site_packages.sweep(&folder);
+        runtime::sweep_stdlib(&folder, &built.stdlib);
         for folder in [self.source.out_dir(), &folder] {
             cache::sweep(folder);
         }
@@ -423,19 +431,18 @@ impl Builder {
     /// Writes the results to OUT_DIR.
     fn publish(&self, built: &Built, native: Option<&Native<'_>>) -> Result<Vec<Artifact>, Error> {
         let wasm = self.source.out_dir().join(&self.config.output);
-        let mut files = vec![emit::publish(
-            &wasm,
-            &built.wasm,
-            built.digest,
-            built.cached,
-        )?];
+        let mut outputs = vec![Output {
+            path: wasm.clone(),
+            content: &built.wasm,
+            digest: built.digest,
+            cached: built.cached,
+        }];
         let (Some(made), Some(native)) = (&built.native, native) else {
-            return Ok(files);
+            return emit::publish(&outputs);
         };
         let path = wasm.with_extension("cwasm");
-        files.push(emit::publish(&path, &made.code, made.digest, made.cached)?);
-        if let Some(compiler) = made.compiler {
-            let text = Loader {
+        let text = made.compiler.map(|compiler| {
+            Loader {
                 file_name: &path.file_name().unwrap_or_default().to_string_lossy(),
                 code: &made.code,
                 digest: made.digest,
@@ -444,12 +451,23 @@ impl Builder {
                 precompile: native.precompile,
                 imports: &self.config.imports,
             }
-            .render();
-            let digest = Key::of(text.as_bytes());
-            let path = wasm.with_extension("rs");
-            files.push(emit::publish(&path, text.as_bytes(), digest, made.cached)?);
+            .render()
+        });
+        outputs.push(Output {
+            path: path.clone(),
+            content: &made.code,
+            digest: made.digest,
+            cached: made.cached,
+        });
+        if let Some(text) = &text {
+            outputs.push(Output {
+                path: wasm.with_extension("rs"),
+                content: text.as_bytes(),
+                digest: Key::of(text.as_bytes()),
+                cached: made.cached,
+            });
         }
-        Ok(files)
+        emit::publish(&outputs)
     }
 
     fn finish(
@@ -516,6 +534,8 @@ fn request(
 ) -> Key {
     let mut request = KeyBuilder::new("request");
     request
+        // Snapshots are taken by it, and it writes native code.
+        .part("wasmtime", wasmtime_environ::VERSION.as_bytes())
         .part("config", format!("{config:?}").as_bytes())
         .part("inputs", format!("{inputs:?}").as_bytes())
         .part("epoch", &epoch_seconds.to_le_bytes());
@@ -530,11 +550,15 @@ fn request(
 fn read_consumer(environment: &Environment) -> Result<(Key, Consumer), Error> {
     let manifest = &environment.manifest;
     let content = std::fs::read(manifest).map_err(|e| Error::io("read", manifest, e))?;
-    let key = Key::of(&content);
+    let key = KeyBuilder::new("manifest")
+        // Cargo may give two checkouts the same OUT_DIR.
+        .part("path", manifest.as_os_str().as_encoded_bytes())
+        .part("content", &content)
+        .finish();
     let stamp = Stamp::load(&stamp_file(&environment.out_dir));
     let consumer = match stamp.consumer(key) {
         Some(consumer) => consumer,
-        None => graph::consumer(&environment.cargo, manifest)?,
+        None => graph::consumer(&environment.cargo, manifest, &environment.out_dir)?,
     };
     Ok((key, consumer))
 }
@@ -647,12 +671,11 @@ impl Source {
             // `Builder::new` sets `runtime`; the standard library is embedded.
             return Ok(Graph::default());
         };
+        let top = Self::top(environment, consumer);
         let mut key = KeyBuilder::new("graph");
-        for file in [
-            environment.manifest.clone(),
-            consumer.workspace_root.join("Cargo.lock"),
-        ] {
-            key.part("file", &std::fs::read(file).unwrap_or_default());
+        for file in [&environment.manifest, &top, &top.with_extension("lock")] {
+            key.part("path", file.as_os_str().as_encoded_bytes())
+                .part("content", &std::fs::read(file).unwrap_or_default());
         }
         key.part(
             "target",
@@ -667,8 +690,7 @@ impl Source {
             graph::graph(
                 &environment.cargo,
                 &environment.manifest,
-                &environment.out_dir,
-                &consumer.workspace_root,
+                &top,
                 environment.target.as_deref(),
                 &environment.rustflags,
             )
@@ -687,12 +709,24 @@ impl Source {
         else {
             return Vec::new();
         };
+        let top = Self::top(environment, consumer);
+        let lock = top.with_extension("lock");
         let mut directives = Environment::directives();
-        directives.push(Directive::RerunIfChanged(environment.manifest.clone()));
-        let lock = consumer.workspace_root.join("Cargo.lock");
-        if lock.is_file() {
-            directives.push(Directive::RerunIfChanged(lock));
-        }
+        directives.extend(
+            [environment.manifest.clone(), top, lock]
+                .into_iter()
+                .filter(|path| path.is_file())
+                .map(Directive::RerunIfChanged),
+        );
         directives
+    }
+
+    /// The workspace's manifest, with the lock file in force beside it.
+    fn top(environment: &Environment, consumer: &Consumer) -> PathBuf {
+        graph::top(
+            &environment.manifest,
+            &consumer.workspace_root,
+            &environment.out_dir,
+        )
     }
 }

@@ -65,8 +65,13 @@ impl Sources {
     ///
     /// # Errors
     /// [`Error::Packages`] for a folder that is no package, with what it is.
-    pub(crate) fn locate(config: &Config) -> Result<Self, Error> {
+    pub(crate) fn locate(config: &Config, out_dir: &Path) -> Result<Self, Error> {
         let mut sources = Self::default();
+        let out_dir = out_dir.canonicalize().ok();
+        let holds_out_dir = |folder: &Path| match (&out_dir, folder.canonicalize()) {
+            (Some(out_dir), Ok(folder)) => out_dir.starts_with(folder),
+            _ => false,
+        };
         if let Some(path) = &config.site_packages {
             sources.add("site-packages".to_owned(), path.clone(), Kind::Tree);
         }
@@ -74,8 +79,11 @@ impl Sources {
             let key = format!("packages[{index}]");
             match Pattern::of(path) {
                 Some(pattern) => {
-                    // Also for a file that is not there yet.
-                    sources.watched.push(pattern.folder.clone());
+                    // Also for a file that is not there yet; but what every build writes
+                    // to would never be fresh.
+                    if !holds_out_dir(&pattern.folder) {
+                        sources.watched.push(pattern.folder.clone());
+                    }
                     for path in matching(&pattern) {
                         sources.package(&key, path)?;
                     }
@@ -96,6 +104,18 @@ impl Sources {
                 ))));
             }
             sources.add(key, path, kind);
+        }
+        let own = |source: &&Source| {
+            matches!(source.kind, Kind::Tree | Kind::Package) && holds_out_dir(&source.path)
+        };
+        if let Some(Source { key, path, .. }) = sources.list.iter().find(own) {
+            return Err(Error::Packages(
+                Report::new(format!(
+                    "{key}: this build writes into `{}`, which it would mount",
+                    path.display()
+                ))
+                .hint("move the packages to a folder of their own, and name that"),
+            ));
         }
         Ok(sources)
     }
@@ -302,10 +322,11 @@ mod tests {
     }
 
     fn locate(root: &Path, packages: &[&str]) -> Result<Sources, Error> {
-        Sources::locate(&Config {
+        let config = Config {
             packages: packages.iter().map(|path| root.join(path)).collect(),
             ..Config::default()
-        })
+        };
+        Sources::locate(&config, &root.join("target/out"))
     }
 
     fn found(root: &Path, packages: &[&str]) -> Vec<(String, Kind)> {
@@ -389,6 +410,24 @@ mod tests {
     }
 
     #[test]
+    fn what_this_build_writes_is_neither_mounted_nor_watched() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        write(root, &["a-1-py3-none-any.whl", "v/b-1-py3-none-any.whl"]);
+        fs::create_dir_all(root.join("target/out")).unwrap();
+        let sources = locate(root, &["*.whl", "v/*.whl"]).unwrap();
+        assert!(!sources.watched.contains(&root.to_owned()));
+        assert!(sources.watched.contains(&root.join("a-1-py3-none-any.whl")));
+        assert!(sources.watched.contains(&root.join("v")));
+        let config = Config {
+            site_packages: Some(root.to_owned()),
+            ..Config::default()
+        };
+        let error = Sources::locate(&config, &root.join("target/out")).unwrap_err();
+        assert!(format!("{error:?}").contains("writes into"), "{error:?}");
+    }
+
+    #[test]
     fn only_a_plain_tree_is_used_in_place() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
@@ -398,7 +437,7 @@ mod tests {
             ..Config::default()
         };
         let in_place = |config: &Config| {
-            let sources = Sources::locate(config).unwrap();
+            let sources = Sources::locate(config, Path::new("out")).unwrap();
             sources.in_place().unwrap().map(Path::to_owned)
         };
         assert_eq!(in_place(&config), Some(root.join("site")));

@@ -12,6 +12,9 @@ use sha2::{Digest, Sha256};
 /// The largest request answered, in bytes. CPython asks for 256 at a time.
 const REQUEST_LIMIT_BYTES: u64 = 1 << 20;
 
+/// How many seeds are recorded: they are the host's memory, and the guest's once more.
+pub(crate) const SEEDS_MAX: usize = 4096;
+
 /// Bytes of a seed of the Mersenne Twister.
 pub(crate) const SEED_BYTES: usize = 624 * 4;
 const PIECE_BYTES: usize = 256;
@@ -26,6 +29,7 @@ pub(crate) struct Randomness {
     /// Whole pieces given out in a row.
     pieces: Vec<u8>,
     seeds: Vec<Vec<u8>>,
+    missed: bool,
 }
 
 impl Randomness {
@@ -41,6 +45,7 @@ impl Randomness {
             rest: Vec::new(),
             pieces: Vec::new(),
             seeds: Vec::new(),
+            missed: false,
         }
     }
 
@@ -75,6 +80,11 @@ impl Randomness {
         &self.seeds
     }
 
+    /// Whether there were more seeds than are recorded.
+    pub(crate) fn seeds_missed(&self) -> bool {
+        self.missed
+    }
+
     fn record(&mut self, bytes: &[u8]) {
         let before_last = SEED_BYTES - LAST_PIECE_BYTES;
         match bytes.len() {
@@ -86,7 +96,10 @@ impl Randomness {
             LAST_PIECE_BYTES if self.pieces.len() == before_last => {
                 let mut seed = std::mem::take(&mut self.pieces);
                 seed.extend_from_slice(bytes);
-                self.seeds.push(seed);
+                self.missed |= self.seeds.len() == SEEDS_MAX;
+                if !self.missed {
+                    self.seeds.push(seed);
+                }
             }
             _ => self.pieces.clear(),
         }
@@ -133,5 +146,10 @@ mod tests {
             stream.bytes(len);
         }
         assert_eq!(stream.seeds().len(), 3);
+        assert!(!stream.seeds_missed());
+        for _ in 0..SEEDS_MAX {
+            seed(&mut stream, &[]);
+        }
+        assert!(stream.seeds_missed() && stream.seeds().len() == SEEDS_MAX);
     }
 }

@@ -16,6 +16,9 @@ def prepare(seeds, hooks, blocks):
     # The runtime traces what it executes, line by line.
     sys.settrace(None)
     forget(sys.modules)
+    # What is frozen, the collector does not list.
+    frozen = gc.get_freeze_count()
+    gc.unfreeze()
     # Garbage needs no seed and no place in the snapshot; and an instance's first code
     # should not have to collect what was made before it.
     gc.collect()
@@ -29,12 +32,22 @@ def prepare(seeds, hooks, blocks):
         calls.append(call)
 
     generators = seeded(seeds, blocks) if seeds else []
-    if not (generators or calls):
+    if frozen:
+        gc.freeze()
+    # Log records tell the time since this, in the clock that the build had.
+    logging = sys.modules.get("logging")
+    if not isinstance(getattr(logging, "_startTime", None), int):
+        logging = None
+    if not (generators or calls or logging):
         return
+    from time import time_ns
+
     seed = sys.modules["_random"].Random.seed if generators else None
     compile = builtins.compile
 
     class Compile:
+        _eryx_preinit_waits = True
+
         # A property, so that what is called in the end is the builtin itself: a
         # SyntaxError in the first code shows no frame of this file.
         @property
@@ -43,6 +56,8 @@ def prepare(seeds, hooks, blocks):
             try:
                 for generator in generators:
                     seed(generator)
+                if logging:
+                    logging._startTime = time_ns()
                 for call in calls:
                     call()
             except BaseException:
@@ -81,20 +96,24 @@ def seeded(seeds, blocks):
     from _random import Random
 
     system = getattr(sys.modules.get("random"), "SystemRandom", ())
+    # The collector lists no object that can be in no cycle: such generators are what
+    # others refer to. By their numbers, as classes need not be hashable.
     objects = gc.get_objects()
+    objects += gc.get_referents(*objects)
     kinds = {
-        kind for kind in set(map(type, objects))
+        number for number, kind in {id(kind): kind for kind in map(type, objects)}.items()
         if issubclass(kind, Random) and not issubclass(kind, system)
     }
     # By the first two words of their present block: where in the block a generator
     # is does not matter, and what was drawn before only costs blocks to look at.
     waiting = {}
     probe = Random()
-    for generator in [item for item in objects if type(item) in kinds]:
+    generators = {id(item): item for item in objects if id(type(item)) in kinds}
+    for generator in generators.values():
         block = Random.getstate(generator)[:-1]
         probe.setstate((*block, 0))
         waiting.setdefault(probe.getrandbits(64), []).append(generator)
-    del objects
+    del objects, generators
 
     streams = []
     found = []
@@ -104,7 +123,7 @@ def seeded(seeds, blocks):
         probe.setstate((*block, 0))
         found += waiting.pop(probe.getrandbits(64), ())
         streams.append(stream)
-    for _ in range(blocks // len(streams)):
+    for _ in range(max(blocks // len(streams), 32)):
         if not waiting:
             break
         for stream in streams:

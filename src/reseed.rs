@@ -19,6 +19,16 @@ const SCRIPT: &str = include_str!("reseed.py");
 /// a generator: 12 million numbers drawn during set-up.
 const BLOCKS: u32 = 20_000;
 
+/// Imports the modules that `on_restore` names: importing them may seed something, too.
+pub(crate) fn imports(on_restore: &[String]) -> String {
+    let mut code = String::new();
+    for hook in on_restore {
+        let (module, _) = hook.split_once(':').unwrap_or((hook, ""));
+        let _ = writeln!(code, "__import__('{module}')");
+    }
+    code
+}
+
 /// The code to execute last before the snapshot.
 ///
 /// `seeds` are those given out (`Randomness::seeds`), `on_restore` is
@@ -43,6 +53,7 @@ pub(crate) fn code(seeds: &[Vec<u8>], on_restore: &[String]) -> String {
     let _ = write!(code, "], 'blocks': {BLOCKS}}})");
     code
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,7 +64,7 @@ mod tests {
 
     /// What a program may do with randomness before the snapshot.
     const SEEDED: &str = "
-import _random, random, tempfile, threading, uuid
+import _random, gc, logging, random, tempfile, threading, uuid
 from random import random as captured, gauss
 
 own = random.Random()                       # seeded by the system, never used
@@ -65,6 +76,13 @@ class Sub(random.Random):
     pass
 sub = Sub()
 twister = _random.Random(7)
+bare = _random.Random()                     # of no interest to the garbage collector
+class Meta(type):
+    def __eq__(self, other):
+        return self is other
+class Unhashable(metaclass=Meta):
+    pass
+odd = Unhashable()
 fixed = random.Random(42)
 fixed_sub = Sub('seed')
 kept = random.Random(); kept.seed(b'x'); [kept.random() for _ in range(1000)]
@@ -75,19 +93,22 @@ try:
 except OSError:
     pass
 uuid.uuid1()
+gc.freeze()                                 # as one does before fork()
 log = []
 def restored():
     log.append(random.random())
 ";
 
     const DRAW: &str = "
-import random, seeded, tempfile, uuid
+import gc, logging, os, random, secrets, seeded, tempfile, uuid
 print('module', random.getrandbits(64))
 print('captured', seeded.captured())
 print('gauss', seeded.gauss(0, 1))
 print('own', seeded.own.random())
 print('used', seeded.used.gauss(0, 1), seeded.used.random())
 print('sub', seeded.sub.random())
+print('bare', seeded.bare.random())
+print('urandom', os.urandom(8).hex(), secrets.token_hex(8))
 print('tempfile', next(tempfile._get_candidate_names()))
 print('node', uuid.getnode())
 print('clock', uuid.uuid1().clock_seq)
@@ -96,7 +117,9 @@ print('= fixed_sub', seeded.fixed_sub.random())
 print('= kept', seeded.kept.random())
 print('= twister', seeded.twister.random())
 print('hook', seeded.log)
+print('lazy', __import__('lazy').NUMBER, __import__('lazy').draw())
 print('= compile', type(compile).__name__)
+print('= frozen', gc.get_freeze_count() > 0)
 ";
 
     fn lines(printed: &str) -> HashMap<String, String> {
@@ -122,8 +145,13 @@ print('= compile', type(compile).__name__)
         );
         bench.module("failing", Some("def restored():\n    import there\n"));
         bench.module("there", Some(""));
+        // Seeded by the import that only `on-restore` asks for.
+        bench.module(
+            "lazy",
+            Some("import random\nown = random.Random()\nNUMBER = 0\ndef hook():\n    pass\ndef draw():\n    return own.random()\n"),
+        );
         let snapshots = bench.snapshots(&[
-            (&["seeded"], &["seeded:restored"]),
+            (&["seeded"], &["lazy:hook", "seeded:restored"]),
             (&["explicit", "failing"], &["failing:restored"]),
         ]);
         let [seeded, explicit] = &snapshots[..] else {
@@ -138,7 +166,7 @@ print('= compile', type(compile).__name__)
             );
             lines(&printed)
         });
-        assert_eq!(drawn[0].len(), 15, "{drawn:?}");
+        assert_eq!(drawn[0].len(), 19, "{drawn:?}");
         for (name, value) in &drawn[0] {
             let other = &drawn[1][name];
             assert_eq!(

@@ -196,8 +196,13 @@ pub(crate) fn staged_stdlib(
             .ok_or_else(|| Error::Runtime(Report::new("the standard library is not an archive")))?;
         unpack_stdlib(&archive, dir).map(drop)
     })?;
-    staging::sweep(folder, STAGED, Some(&target));
     Ok(target.join(STDLIB_FOLDER))
+}
+
+/// Removes the standard libraries that earlier builds unpacked in `folder`, but not
+/// `stdlib`.
+pub(crate) fn sweep_stdlib(folder: &Path, stdlib: &Path) {
+    staging::sweep(folder, STAGED, stdlib.parent());
 }
 
 /// Unpacks a standard library archive into `dir`, and returns the folder in it
@@ -250,6 +255,8 @@ mod tests {
         let stdlib = staged(dir.path());
         let os = stdlib.join("os.py");
         let before = fs::metadata(&os).unwrap().modified().unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+        sweep_stdlib(dir.path(), &stdlib);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
         assert_eq!(staged(dir.path()), stdlib);
         assert_eq!(fs::metadata(&os).unwrap().modified().unwrap(), before);

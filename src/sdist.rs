@@ -11,6 +11,7 @@ use crate::packages::{is_module_of_project, is_package_of_project};
 use crate::wheel::field;
 use flate2::read::GzDecoder;
 use std::collections::BTreeSet;
+use std::io::Read as _;
 
 /// The importable part of a source distribution.
 #[derive(Debug)]
@@ -116,8 +117,10 @@ fn importable(files: &[File], root: &str) -> BTreeSet<String> {
 
 fn untar(bytes: &[u8]) -> Result<Vec<File>, String> {
     let damaged = |e: std::io::Error| format!("it is no whole `.tar.gz`: {e}");
-    let mut tar = tar::Archive::new(GzDecoder::new(bytes));
     let mut budget = Budget::new(bytes.len() as u64);
+    // Long names are read whole, whatever their size.
+    let unpacked = GzDecoder::new(bytes).take(budget.stream_limit());
+    let mut tar = tar::Archive::new(unpacked);
     let mut files: Vec<File> = Vec::new();
     for entry in tar.entries().map_err(damaged)? {
         let entry = entry.map_err(damaged)?;

@@ -100,15 +100,17 @@ impl SitePackages {
 }
 
 /// The tree of `sources`, whose content has this digest: made below `folder`, or
-/// there already.
+/// there already. `unchanged` says whether it still has.
 ///
 /// # Errors
 /// [`Error::Packages`] when a source cannot be used, or two do not go together;
-/// [`Error::Link`] for a library that is not one to link; [`Error::Io`].
+/// [`Error::Link`] for a library that is not one to link; [`Error::Io`]; those of
+/// `unchanged`.
 pub(crate) fn prepare(
     sources: &Sources,
     digest: Option<Key>,
     folder: &Path,
+    unchanged: impl FnOnce() -> Result<(), Error>,
 ) -> Result<SitePackages, Error> {
     let Some(digest) = digest else {
         return Ok(SitePackages::default());
@@ -119,7 +121,10 @@ pub(crate) fn prepare(
             ..SitePackages::default()
         });
     }
-    let staged = staging::staged(folder, STAGED, digest, |dir| make(&sources.list, dir))?;
+    let staged = staging::staged(folder, STAGED, digest, |dir| {
+        make(&sources.list, dir)?;
+        unchanged()
+    })?;
     let path = staged.join(RECORD);
     let bytes = fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
     let record = serde_json::from_slice(&bytes)
@@ -662,13 +667,13 @@ mod tests {
             site_packages: Some(dir.join("site")).filter(|path| path.is_dir()),
             ..Config::default()
         };
-        let sources = Sources::locate(&config)?;
+        let sources = Sources::locate(&config, Path::new("out"))?;
         let digest = sources.digest(|path| {
             Ok(Key::of(
                 &fs::read(path).map_err(|e| Error::io("read", path, e))?,
             ))
         })?;
-        prepare(&sources, digest, &dir.join("out"))
+        prepare(&sources, digest, &dir.join("out"), || Ok(()))
     }
 
     fn links(staged: &SitePackages) -> Vec<(&str, bool)> {

@@ -8,6 +8,7 @@ use crate::diagnosis;
 use crate::engine::{self, Compiler};
 use crate::error::{Error, Report};
 use crate::host::{self, Host, Surroundings};
+use crate::random::SEEDS_MAX;
 use crate::reseed;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -53,6 +54,14 @@ def _eryx_preinit_watch():
 _eryx_preinit_watch()
 del _eryx_preinit_watch
 "#;
+
+/// `pass`, and a look whether what waited in `compile` was called: a runtime that
+/// compiles elsewhere would leave every instance with the same random numbers.
+const RESTORED: &str = "
+import builtins
+if hasattr(builtins.compile, '_eryx_preinit_waits'):
+    raise RuntimeError('this runtime does not run what seeds generators again')
+";
 
 /// A component ready to be snapshotted.
 pub(crate) struct Instrumented<'a> {
@@ -391,10 +400,29 @@ impl Guest {
     /// Leaves what seeds again, in a restored instance, what was seeded so far.
     async fn reseed(&mut self, on_restore: &[String]) -> Result<(), Failure> {
         self.store.data_mut().take_output();
+        // By itself: what it seeds has to be known in the next step.
+        let imports = reseed::imports(on_restore);
+        if !imports.is_empty() {
+            let imported = self.execute(&imports, "on-restore").await?;
+            self.prepared(imported)?;
+        }
+        if self.store.data().seeds_missed() {
+            return Err(Failure::Final(Error::Import(
+                Report::new(format!(
+                    "more than {SEEDS_MAX} generators were seeded from the system's randomness"
+                ))
+                .note("each of them has to be found again, and seeded in every instance")
+                .hint("make them when they are needed, not in an import or the set-up"),
+            )));
+        }
         let code = reseed::code(self.store.data().seeds(), on_restore);
-        match self.execute(&code, "on-restore").await? {
-            Ok(()) => Ok(()),
-            Err(message) => Err(Failure::Final(Error::Import(
+        let prepared = self.execute(&code, "on-restore").await?;
+        self.prepared(prepared)
+    }
+
+    fn prepared(&self, result: Result<(), String>) -> Result<(), Failure> {
+        result.map_err(|message| {
+            Failure::Final(Error::Import(
                 Report::new("cannot prepare what is to run on restore")
                     .traceback_text(message)
                     .output_text(self.store.data().take_output())
@@ -402,13 +430,14 @@ impl Guest {
                         "each entry of `on-restore` names a module that can be imported and, \
                          behind a colon, something callable in it: \"numpy.random:seed\"",
                     ),
-            ))),
-        }
+            ))
+        })
     }
 
-    /// Runs `pass`, after the state was finalized.
+    /// Runs code, after the state was finalized: as every instance will, with what
+    /// `reseed` left behind.
     async fn works(&mut self, on_restore: &[String]) -> Result<(), Failure> {
-        let Err(message) = self.execute("pass", "pass").await? else {
+        let Err(message) = self.execute(RESTORED, "pass").await? else {
             return Ok(());
         };
         let report = if on_restore.is_empty() {
@@ -676,6 +705,9 @@ async fn within<T>(
     }
 }
 
+/// What the guest may hand to the host in one call, in bytes.
+const CALL_BYTES: usize = 128 << 20;
+
 /// Interrupts running guest code after a while: the timeout of [`within`] only
 /// fires while the guest waits.
 struct Alarm {
@@ -685,6 +717,7 @@ struct Alarm {
 
 impl Alarm {
     fn set(store: &mut Store<Host>, engine: &Engine, timeout: Duration) -> Self {
+        store.set_hostcall_fuel(CALL_BYTES);
         store.set_epoch_deadline(1);
         store.epoch_deadline_trap();
         let (stop, stopped) = mpsc::channel();

@@ -19,7 +19,7 @@ use crate::engine::{self, Compiler};
 use crate::error::{Error, Report};
 use crate::host::Surroundings;
 use crate::hot::{self, Bodies};
-use crate::inputs::{Digests, Inputs};
+use crate::inputs::{self, Digests, FileState, Inputs};
 use crate::precompile::{self, Custom, Precompiler};
 use crate::runtime::{self, StdlibSource};
 use crate::site_packages::SitePackages;
@@ -56,6 +56,8 @@ pub(crate) struct Built {
 
 /// What was read of the inputs.
 pub(crate) struct Prepared {
+    /// Every input, as it was when its digest was taken.
+    pub(crate) files: Vec<FileState>,
     pub(crate) digests: Digests,
     pub(crate) site_packages: SitePackages,
     /// What runs after the imports.
@@ -352,9 +354,12 @@ impl<'a> Stages<'a> {
                 epoch_seconds: self.epoch_seconds,
                 seed: keys.content.0,
                 memory_limit: self.config.memory_limit,
+                scratch: self.folder,
             },
         };
         let (wasm, digest) = run.snapshot(engines, code)?;
+        // What Python read is what the key says.
+        inputs::unchanged(&self.prepared.files)?;
         self.put(Stage::Snapshot, keys.snapshot, &wasm, digest);
         Ok((wasm, digest, stdlib))
     }
@@ -461,6 +466,7 @@ impl<'a> Stages<'a> {
         let findings = link::check(&libraries, &extensions)?;
         self.found(keys.link, findings);
         let linked = emit::timed("link", || link::link(&libraries, &extensions))?;
+        inputs::unchanged(&self.prepared.files)?;
         Ok((linked, true))
     }
 

@@ -90,6 +90,7 @@ impl Workbench {
             epoch_seconds: host::DEFAULT_EPOCH_SECONDS,
             seed: [entropy; 32],
             memory_limit: 1 << 30,
+            scratch: self.folder.path(),
         })
     }
 

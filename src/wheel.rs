@@ -7,7 +7,7 @@ use crate::archive::{self, Budget, File};
 use crate::extension::PYTHON;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256, Sha384, Sha512};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Cursor;
 use zip::ZipArchive;
 
@@ -228,8 +228,9 @@ fn check_record(files: &[File], dist_info: &str) -> Result<(), String> {
         .iter()
         .filter(|(name, _)| !unlisted.contains(name))
         .collect();
+    let names: HashSet<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
     for name in listed.keys() {
-        if !files.iter().any(|(present, _)| present == name) {
+        if !names.contains(name.as_str()) {
             return Err(format!("`{path}` lists `{name}`, which is not there"));
         }
     }

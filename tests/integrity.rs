@@ -54,8 +54,8 @@ fn entries_are_whole(cache: &Path) {
                 continue;
             }
             let bytes = fs::read(&path).unwrap();
-            let trailer = bytes.len().checked_sub(48).expect("a trailer");
-            assert_eq!(&bytes[trailer..trailer + 8], b"eryxpre1", "{path:?}");
+            let trailer = bytes.len().checked_sub(80).expect("a trailer");
+            assert_eq!(&bytes[trailer..trailer + 8], b"eryxpre2", "{path:?}");
             assert_eq!(
                 bytes[trailer + 8..trailer + 16],
                 (trailer as u64).to_le_bytes(),

@@ -198,6 +198,7 @@ fn surroundings<'a>(stdlib: &'a Path, site_packages: &'a Path) -> Surroundings<'
         epoch_seconds: host::DEFAULT_EPOCH_SECONDS,
         seed: [7; 32],
         memory_limit: 2 << 30,
+        scratch: stdlib.parent().unwrap_or(stdlib),
     }
 }
 
