@@ -691,6 +691,27 @@ mod tests {
     }
 
     #[test]
+    fn sleeping_takes_no_time_and_printing_no_memory() {
+        // Its output comes as a list of bytes.
+        let bench = crate::testing::Workbench::new("0.14.0");
+        let sleep = "
+import time
+before, wall = time.monotonic(), time.time()
+time.sleep(3600)
+deadline = time.monotonic() + 3600
+while time.monotonic() < deadline:
+    time.sleep(60)
+print(round(time.monotonic() - before, 1), round(time.time() - wall, 1))
+";
+        let started = std::time::Instant::now();
+        let printed = bench.fresh(&[sleep, "print('x' * 3_000_000)"]);
+        assert!(started.elapsed() < Duration::from_secs(3600));
+        assert_eq!(printed[0], Ok("7200.0 7200.0\n".to_owned()));
+        let long = printed[1].as_ref().unwrap();
+        assert_eq!(long.len(), OUTPUT_LIMIT_BYTES + OUTPUT_DROPPED.len());
+    }
+
+    #[test]
     fn output_is_bounded() {
         let output = Output::default();
         let all = "x".repeat(OUTPUT_LIMIT_BYTES);

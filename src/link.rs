@@ -93,6 +93,45 @@ fn names_functions(wasm: &[u8]) -> anyhow::Result<bool> {
     Ok(false)
 }
 
+/// What an extension may not do, because no snapshot keeps it: change tables, or give
+/// up segments.
+///
+/// # Errors
+/// [`Error::Link`] with the extension and the instruction.
+fn check_instructions(extension: &Extension) -> Result<(), Error> {
+    let find = || -> anyhow::Result<Option<&'static str>> {
+        for payload in Parser::new(0).parse_all(&extension.library.wasm) {
+            if let Payload::CodeSectionEntry(body) = payload? {
+                for operator in body.get_operators_reader()? {
+                    let found = match operator? {
+                        Operator::TableSet { .. } => "table.set",
+                        Operator::TableGrow { .. } => "table.grow",
+                        Operator::TableFill { .. } => "table.fill",
+                        Operator::TableCopy { .. } => "table.copy",
+                        Operator::TableInit { .. } => "table.init",
+                        Operator::ElemDrop { .. } => "elem.drop",
+                        Operator::DataDrop { .. } => "data.drop",
+                        Operator::MemoryInit { .. } => "memory.init",
+                        _ => continue,
+                    };
+                    return Ok(Some(found));
+                }
+            }
+        }
+        Ok(None)
+    };
+    let shown = &extension.shown;
+    match find().map_err(|e| failed(&format!("cannot read {shown}"), e))? {
+        None => Ok(()),
+        Some(instruction) => Err(Error::Link(
+            Report::new(format!(
+                "{shown} uses `{instruction}`, whose effect no snapshot keeps"
+            ))
+            .hint("build it without threads and without reference types"),
+        )),
+    }
+}
+
 /// The component without those exports of its core modules that nothing in it names.
 fn without_unnamed_exports(component: &[u8]) -> anyhow::Result<Vec<u8>> {
     let Some(named) = named_exports(component)? else {
@@ -153,6 +192,7 @@ pub(crate) fn check(base: &[Library], extensions: &[Extension]) -> Result<Vec<St
     if extensions.is_empty() {
         return Ok(Vec::new());
     }
+    extensions.par_iter().try_for_each(check_instructions)?;
     let base = base
         .par_iter()
         .filter(|library| library.name != ADAPTER)
@@ -247,6 +287,27 @@ mod tests {
         };
         assert!(wat("ref.func $f"));
         assert!(!wat("i32.const 0xd2"));
+    }
+
+    #[test]
+    fn an_instruction_that_no_snapshot_keeps_is_refused() {
+        let check = |body: &str| {
+            let text = format!("(module (table 1 funcref) (func {body}))");
+            check_instructions(&Extension {
+                library: Library {
+                    name: "m.so".to_owned(),
+                    wasm: wat::parse_str(text).unwrap(),
+                },
+                openable: true,
+                shown: "`m.so`".to_owned(),
+            })
+        };
+        check("i32.const 0 table.get 0 drop").unwrap();
+        let error = check("i32.const 0 ref.null func table.set 0").unwrap_err();
+        assert!(
+            error.to_string().contains("`m.so` uses `table.set`"),
+            "{error}"
+        );
     }
 
     #[test]

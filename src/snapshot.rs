@@ -688,6 +688,12 @@ impl Stop {
                     )),
                     Some(_) => Failure::Trap(stage(report.source(error))),
                     // The host refused something, and would do so again.
+                    None if format!("{error:?}").contains("fuel allocated for hostcalls") => {
+                        Failure::Final(stage(report.source(error).hint(
+                            "it printed megabytes: runtimes hand all output over at once; have \
+                             it print less while it is imported",
+                        )))
+                    }
                     None => Failure::Final(stage(report.source(error))),
                 }
             }

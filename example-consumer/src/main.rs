@@ -67,12 +67,8 @@ async fn run(code: &str, time: bool) -> Result<()> {
     let result = instance.execute(code).await?;
     let executed = Instant::now();
 
-    match &result {
-        Ok(output) => {
-            std::io::stdout().write_all(text(output, "stdout").as_bytes())?;
-            std::io::stderr().write_all(text(output, "stderr").as_bytes())?;
-        }
-        Err(traceback) => eprintln!("{traceback}"),
+    if let Err(traceback) = &result {
+        eprintln!("{traceback}");
     }
     if time {
         eprintln!("load        {:>8.1} ms", ms(loaded - started));
@@ -129,7 +125,7 @@ fn prepare(engine: &Engine) -> Result<InstancePre<Host>> {
 }
 
 /// What Python asks its host for, besides WASI: callbacks, output as it is written,
-/// lines as they are executed, TCP, TLS. This host offers none of it.
+/// lines as they are executed, TCP, TLS. This host shows the output.
 fn define(linker: &mut LinkerInstance<'_, Host>, name: &str, func: &ComponentFunc) -> Result<()> {
     let refusal = format!("`{name}` is not offered by this host");
     match name {
@@ -137,8 +133,9 @@ fn define(linker: &mut LinkerInstance<'_, Host>, name: &str, func: &ComponentFun
             results[0] = Val::List(Vec::new());
             Ok(())
         })?,
-        // `execute` returns all output at the end.
-        "report-output" | "report-trace" => linker.func_new(name, |_, _, _, _| Ok(()))?,
+        // `execute` returns all output once more, but not if the code fails.
+        "report-output" => linker.func_new(name, |_, _, params, _| Ok(show(params)?))?,
+        "report-trace" => linker.func_new(name, |_, _, _, _| Ok(()))?,
         _ if func.async_() => linker.func_new_concurrent(name, move |_, _, _, _| {
             let refusal = refusal.clone();
             Box::pin(async move { Err(wasmtime::Error::msg(refusal)) })
@@ -148,6 +145,28 @@ fn define(linker: &mut LinkerInstance<'_, Host>, name: &str, func: &ComponentFun
         })?,
     }
     Ok(())
+}
+
+/// Prints what Python wrote: the stream, and text or (from runtime 0.14 on) bytes.
+fn show(params: &[Val]) -> std::io::Result<()> {
+    let [Val::U32(stream), output] = params else {
+        return Ok(());
+    };
+    let bytes: Vec<u8> = match output {
+        Val::String(text) => text.clone().into_bytes(),
+        Val::List(list) => list
+            .iter()
+            .filter_map(|byte| match byte {
+                Val::U8(byte) => Some(*byte),
+                _ => None,
+            })
+            .collect(),
+        _ => return Ok(()),
+    };
+    match stream {
+        0 => std::io::stdout().write_all(&bytes),
+        _ => std::io::stderr().write_all(&bytes),
+    }
 }
 
 /// One Python, separate from all others.
@@ -163,8 +182,8 @@ impl Instance {
         Ok(Self { store, instance })
     }
 
-    /// Runs Python code. The inner result is Python's: its output, or a traceback.
-    async fn execute(&mut self, code: &str) -> Result<Result<Val, String>> {
+    /// Runs Python code. The inner error is Python's traceback.
+    async fn execute(&mut self, code: &str) -> Result<Result<(), String>> {
         let execute = self
             .instance
             .get_func(&mut self.store, "execute")
@@ -179,7 +198,7 @@ impl Instance {
             .await?;
         let [result] = results;
         Ok(match result {
-            Val::Result(Ok(Some(output))) => Ok(*output),
+            Val::Result(Ok(_)) => Ok(()),
             Val::Result(Err(Some(error))) => Err(match *error {
                 Val::String(traceback) => traceback,
                 other => format!("{other:?}"),
@@ -187,21 +206,6 @@ impl Instance {
             other => bail!("unexpected answer from Python: {other:?}"),
         })
     }
-}
-
-/// A field of the record that `execute` returns.
-fn text<'a>(output: &'a Val, field: &str) -> &'a str {
-    let Val::Record(fields) = output else {
-        return "";
-    };
-    fields
-        .iter()
-        .find(|(name, _)| name == field)
-        .and_then(|(_, value)| match value {
-            Val::String(text) => Some(text.as_str()),
-            _ => None,
-        })
-        .unwrap_or_default()
 }
 
 struct Host {

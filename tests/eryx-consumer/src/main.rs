@@ -11,6 +11,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 native = 'early' in sys.modules, 'late' in sys.modules\n\
                 import early, late\n\
                 native += early.answer(), late.answer()\n\
+                import logging, time\n\
+                assert 0 <= time.time_ns() - logging._startTime < 60e9, logging._startTime\n\
+                assert time.time() > 1.76e9, time.time()\n\
                 print(json.dumps({'restored': 're' in sys.modules, 'native': native}), random.random())";
     // Of one snapshot, two instances: they draw different numbers.
     for _ in 0..if form == "wasm" { 1 } else { 2 } {
