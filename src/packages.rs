@@ -152,7 +152,7 @@ impl Sources {
             } else {
                 path.clone()
             };
-            let found = project_packages(&root)?;
+            let found = project_packages(&path, &root)?;
             if found.is_empty() {
                 return Err(Error::Packages(
                     Report::new(format!(
@@ -251,9 +251,16 @@ pub(crate) fn is_library(path: &Path) -> bool {
 }
 
 /// Packages and modules at the root of a project's sources.
-fn project_packages(root: &Path) -> Result<Vec<(PathBuf, Kind)>, Error> {
+///
+/// What a link in it makes of something outside the `project` is not its own.
+fn project_packages(project: &Path, root: &Path) -> Result<Vec<(PathBuf, Kind)>, Error> {
+    let list_error = |e| Error::io("list", project, e);
+    let project = project.canonicalize().map_err(list_error)?;
     let found = names(root)?.into_iter().filter_map(|name| {
         let path = root.join(&name);
+        if !path.canonicalize().ok()?.starts_with(&project) {
+            return None;
+        }
         Some(if path.join("__init__.py").is_file() {
             if !is_package_of_project(&name) {
                 return None;
@@ -407,6 +414,28 @@ mod tests {
             let error = locate(root, &[path]).unwrap_err();
             assert!(format!("{error:?}").contains(said), "{error:?}");
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_project_s_links_to_the_outside_are_not_its_modules() {
+        use std::os::unix::fs::symlink;
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        write(
+            root,
+            &["secret", "other/__init__.py", "app/setup.py", "app/own.py"],
+        );
+        symlink(root.join("secret"), root.join("app/stolen.py")).unwrap();
+        symlink(root.join("other"), root.join("app/other")).unwrap();
+        symlink("own.py", root.join("app/alias.py")).unwrap();
+        assert_eq!(
+            found(root, &["app"]),
+            [
+                ("alias.py".to_owned(), Kind::Module),
+                ("own.py".to_owned(), Kind::Module)
+            ]
+        );
     }
 
     #[test]

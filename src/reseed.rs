@@ -21,11 +21,16 @@ const BLOCKS: u32 = 20_000;
 
 /// Imports the modules that `on_restore` names: importing them may seed something, too.
 pub(crate) fn imports(on_restore: &[String]) -> String {
-    let mut code = String::new();
+    if on_restore.is_empty() {
+        return String::new();
+    }
+    let mut code = String::from("try:\n");
     for hook in on_restore {
         let (module, _) = hook.split_once(':').unwrap_or((hook, ""));
-        let _ = writeln!(code, "__import__('{module}')");
+        let _ = writeln!(code, "    __import__('{module}')");
     }
+    // One that leaves the interpreter takes it down.
+    code.push_str("except SystemExit as exit:\n    raise ImportError(repr(exit)) from exit\n");
     code
 }
 
@@ -255,6 +260,17 @@ print('= frozen', gc.get_freeze_count() > 0)
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
         sorted[((sorted.len() - 1) as f64 * part) as usize]
+    }
+
+    #[test]
+    fn modules_of_hooks_are_imported_and_may_not_leave_the_interpreter() {
+        let code = imports(&["a.b:c.d".to_owned(), "e:f".to_owned()]);
+        assert_eq!(
+            code,
+            "try:\n    __import__('a.b')\n    __import__('e')\n\
+             except SystemExit as exit:\n    raise ImportError(repr(exit)) from exit\n"
+        );
+        assert_eq!(imports(&[]), "");
     }
 
     #[test]
