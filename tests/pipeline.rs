@@ -154,7 +154,8 @@ fn waiting_for_the_clock_ends() {
 
 #[test]
 fn an_endless_loop_and_an_endless_sleep_time_out() {
-    for code in ["while True:\n    pass\n", "import time\ntime.sleep(3600)\n"] {
+    let sleep = "import time\nwhile True:\n    time.sleep(3600)\n";
+    for code in ["while True:\n    pass\n", sleep] {
         let dir = tempfile::tempdir().unwrap();
         let mut builder = with_modules(dir.path(), &[("endless", code)]);
         // Start-up has the same limit, and this machine may be slow.
