@@ -179,7 +179,7 @@ pub(crate) fn take(
                 ))
             })?;
         timing.snapshot = started.elapsed();
-        guest.works(script.on_restore).await?;
+        guest.works(RESTORED, script.on_restore).await?;
         Ok((snapshot, timing, observed))
     })
 }
@@ -208,7 +208,7 @@ pub(crate) fn record(
             // The hook is called behind the snapshot, which is too late to be recorded.
             let on_restore = ["random:seed".to_owned()];
             guest.reseed(&on_restore).await?;
-            guest.works(&on_restore).await?;
+            guest.works(RESTORED, &on_restore).await?;
             guest.reseed(&[]).await?;
             guest.finalize().await?;
         }
@@ -253,7 +253,7 @@ pub(crate) fn smoke_test(
 ) -> Result<(), Failure> {
     block_on(async {
         let mut guest = Guest::start(component, surroundings, timeout).await?;
-        guest.works(on_restore).await
+        guest.works("pass", on_restore).await
     })
 }
 
@@ -436,8 +436,8 @@ impl Guest {
 
     /// Runs code, after the state was finalized: as every instance will, with what
     /// `reseed` left behind.
-    async fn works(&mut self, on_restore: &[String]) -> Result<(), Failure> {
-        let Err(message) = self.execute(RESTORED, "pass").await? else {
+    async fn works(&mut self, code: &str, on_restore: &[String]) -> Result<(), Failure> {
+        let Err(message) = self.execute(code, "pass").await? else {
             return Ok(());
         };
         let report = if on_restore.is_empty() {
