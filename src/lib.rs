@@ -331,11 +331,7 @@ impl Builder {
         let files = inputs.files()?;
         let epoch_seconds = self.source.epoch_seconds();
         let request = request(config, &inputs, epoch_seconds, native.as_ref());
-        if let Some(mut artifacts) = stamp.unchanged(request, &files) {
-            artifacts
-                .files
-                .iter_mut()
-                .for_each(|file| file.cached = true);
+        if let Some(artifacts) = stamp.unchanged(request, &files) {
             emit::say(&format!("nothing changed ({:.1?})", started.elapsed()));
             stamp.store(&stamp_file);
             directives.extend(emit::warnings(&artifacts));
