@@ -54,7 +54,9 @@ pub(crate) struct Budget {
 impl Budget {
     pub(crate) fn new(archive_bytes: u64) -> Self {
         Self {
-            limit: BOMB_BYTES.max(archive_bytes.saturating_mul(BOMB_RATIO)),
+            limit: archive_bytes
+                .saturating_mul(BOMB_RATIO)
+                .clamp(BOMB_BYTES, BYTES_MAX),
             used: 0,
             files: 0,
         }
@@ -62,7 +64,7 @@ impl Budget {
 
     /// How many bytes to unpack at most, names and paddings included.
     pub(crate) fn stream_limit(&self) -> u64 {
-        self.limit.min(BYTES_MAX) + FILES_MAX as u64 * 1024
+        self.limit + FILES_MAX as u64 * 1024
     }
 
     /// The content of the next member.
@@ -75,22 +77,20 @@ impl Budget {
             return Err(format!("it holds more than {FILES_MAX} files"));
         }
         // Whatever the header says about the size.
-        let left = self.limit.min(BYTES_MAX).saturating_sub(self.used);
+        let left = self.limit.saturating_sub(self.used);
         let mut bytes = Vec::new();
         content
             .take(left + 1)
             .read_to_end(&mut bytes)
             .map_err(|e| format!("`{name}` is damaged: {e}"))?;
         self.used += bytes.len() as u64;
-        if self.used > BYTES_MAX {
-            return Err(format!("it holds more than {} MiB", BYTES_MAX >> 20));
-        }
-        if self.used > self.limit {
-            return Err(format!(
+        match self.limit {
+            limit if self.used <= limit => Ok(bytes),
+            BYTES_MAX => Err(format!("it holds more than {} MiB", BYTES_MAX >> 20)),
+            _ => Err(format!(
                 "its content is more than {BOMB_RATIO} times larger than the archive"
-            ));
+            )),
         }
-        Ok(bytes)
     }
 }
 

@@ -16,8 +16,8 @@
 //! A key is the SHA-256 of everything that can change the entry; names on the disk are
 //! bound to the build of this crate, too. An entry ends in the SHA-256 of its payload
 //! and its own name, checked at every read, so that a damaged or misplaced one is
-//! rebuilt. Entries appear by renaming a complete temporary file: a
-//! killed build leaves at most a temporary file, which is swept later.
+//! rebuilt. Entries appear by renaming a complete temporary file: a killed build leaves
+//! at most a temporary file, which is swept later.
 
 use crate::error::{Error, Report};
 use sha2::{Digest, Sha256};
@@ -307,11 +307,7 @@ impl Cache {
 /// Removes files and folders from `folder` that a build which died was writing, once
 /// it must be dead.
 pub(crate) fn sweep(folder: &Path) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let Ok(metadata) = entry.metadata() else {
-            continue;
-        };
-        let path = entry.path();
+    for (path, metadata) in entries(folder) {
         if is_temporary(&path) && metadata.modified().is_ok_and(outdated) {
             let _ = match metadata.is_dir() {
                 true => fs::remove_dir_all(&path),
@@ -346,15 +342,16 @@ fn payload(entry: &[u8], name: Key) -> Option<(usize, Key)> {
     (digest == actual.0).then_some((len, actual))
 }
 
-fn files(folder: &Path) -> Vec<(PathBuf, fs::Metadata)> {
-    let Ok(entries) = fs::read_dir(folder) else {
-        return Vec::new();
-    };
+fn entries(folder: &Path) -> Vec<(PathBuf, fs::Metadata)> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries
-        .flatten()
         .filter_map(|entry| Some((entry.path(), entry.metadata().ok()?)))
-        .filter(|(_, metadata)| metadata.is_file())
         .collect()
+}
+
+fn files(folder: &Path) -> impl Iterator<Item = (PathBuf, fs::Metadata)> {
+    let entries = entries(folder).into_iter();
+    entries.filter(|(_, metadata)| metadata.is_file())
 }
 
 fn is_temporary(path: &Path) -> bool {

@@ -94,9 +94,8 @@ impl Host {
         let stream = |purpose: &[u8]| Randomness::new(&surroundings.seed, purpose);
         let wall_clock = CountingClock::new(Duration::from_secs(surroundings.epoch_seconds));
         let clock = CountingClock {
-            start: Duration::ZERO,
-            readings: Arc::default(),
             slept: wall_clock.slept.clone(),
+            ..CountingClock::new(Duration::ZERO)
         };
         let mut builder = WasiCtxBuilder::new();
         builder
@@ -258,7 +257,7 @@ fn define_wasi(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     })?;
     clock.func_wrap("subscribe-instant", |mut store, (when,): (u64,)| {
         let host: &mut Host = store.data_mut();
-        let left = when.saturating_sub(nanoseconds(host.clock.last()));
+        let left = when.saturating_sub(nanoseconds(host.clock.peek()));
         Ok((host.sleep(left)?,))
     })?;
     linker
@@ -493,13 +492,13 @@ impl CountingClock {
     }
 
     fn read(&self) -> Duration {
-        let time = self.last();
+        let time = self.peek();
         self.readings.fetch_add(1, Ordering::Relaxed);
         time
     }
 
     /// What the next reading will be.
-    fn last(&self) -> Duration {
+    fn peek(&self) -> Duration {
         let readings = self.readings.load(Ordering::Relaxed);
         self.start
             + Duration::from_nanos(readings.saturating_mul(CLOCK_STEP_NANOS))

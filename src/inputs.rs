@@ -34,8 +34,8 @@ pub(crate) struct Inputs {
 }
 
 impl Inputs {
-    /// Finds every input, for a build that writes to `out_dir`; `graph` is only called when the configuration leaves
-    /// something to it.
+    /// Finds every input, for a build that writes to `out_dir`; `graph` is only called
+    /// when the configuration leaves something to it.
     ///
     /// # Errors
     /// [`Error::Graph`] or [`Error::Runtime`] that says what is missing.
@@ -285,15 +285,13 @@ pub(crate) fn tree(dir: &Path) -> Result<Vec<PathBuf>, Error> {
         let target = || entry.path().canonicalize();
         entry.path_is_symlink() && target().is_ok_and(|target| !target.starts_with(&root))
     };
-    let mut found = Vec::new();
-    let mut filled = HashSet::new();
+    let mut found: Vec<PathBuf> = Vec::new();
     let walk = walkdir::WalkDir::new(dir)
+        .min_depth(1)
         .follow_links(true)
         .sort_by_file_name()
         .into_iter()
-        .filter_entry(|entry| {
-            entry.depth() == 0 || entry.file_name() != BYTECODE_CACHE && !leads_out(entry)
-        });
+        .filter_entry(|entry| entry.file_name() != BYTECODE_CACHE && !leads_out(entry));
     for entry in walk {
         let path = match entry {
             Ok(entry) if entry.file_type().is_file() || entry.file_type().is_dir() => {
@@ -310,10 +308,15 @@ pub(crate) fn tree(dir: &Path) -> Result<Vec<PathBuf>, Error> {
             Err(e) if e.depth() > 0 && e.path().is_some_and(Path::is_symlink) => continue,
             Err(e) => return Err(list_error(e.into())),
         };
-        filled.extend(path.parent().map(Path::to_owned));
+        // What comes next below a folder is in it: then it is not empty.
+        if found
+            .last()
+            .is_some_and(|last| path.parent() == Some(last.as_path()))
+        {
+            found.pop();
+        }
         found.push(path);
     }
-    found.retain(|path| !filled.contains(path) && (path != dir || !path.is_dir()));
     Ok(found)
 }
 

@@ -79,18 +79,29 @@ pub(crate) fn link(base: &[Library], extensions: &[Extension]) -> Result<Vec<u8>
     encode().map_err(|e| failed("cannot link the libraries into a component", e))
 }
 
-/// Whether there is a `ref.func` in a body, which compilers of C do not write.
-fn names_functions(wasm: &[u8]) -> anyhow::Result<bool> {
+/// What `look` finds first in the bodies of a core module.
+fn find_instruction<T>(
+    wasm: &[u8],
+    look: impl Fn(&Operator<'_>) -> Option<T>,
+) -> anyhow::Result<Option<T>> {
     for payload in Parser::new(0).parse_all(wasm) {
         if let Payload::CodeSectionEntry(body) = payload? {
             for operator in body.get_operators_reader()? {
-                if let Operator::RefFunc { .. } = operator? {
-                    return Ok(true);
+                if let Some(found) = look(&operator?) {
+                    return Ok(Some(found));
                 }
             }
         }
     }
-    Ok(false)
+    Ok(None)
+}
+
+/// Whether there is a `ref.func` in a body, which compilers of C do not write.
+fn names_functions(wasm: &[u8]) -> anyhow::Result<bool> {
+    let named = find_instruction(wasm, |operator| {
+        matches!(operator, Operator::RefFunc { .. }).then_some(())
+    })?;
+    Ok(named.is_some())
 }
 
 /// What an extension may not do, because no snapshot keeps it: change tables, or give
@@ -99,29 +110,21 @@ fn names_functions(wasm: &[u8]) -> anyhow::Result<bool> {
 /// # Errors
 /// [`Error::Link`] with the extension and the instruction.
 fn check_instructions(extension: &Extension) -> Result<(), Error> {
-    let find = || -> anyhow::Result<Option<&'static str>> {
-        for payload in Parser::new(0).parse_all(&extension.library.wasm) {
-            if let Payload::CodeSectionEntry(body) = payload? {
-                for operator in body.get_operators_reader()? {
-                    let found = match operator? {
-                        Operator::TableSet { .. } => "table.set",
-                        Operator::TableGrow { .. } => "table.grow",
-                        Operator::TableFill { .. } => "table.fill",
-                        Operator::TableCopy { .. } => "table.copy",
-                        Operator::TableInit { .. } => "table.init",
-                        Operator::ElemDrop { .. } => "elem.drop",
-                        Operator::DataDrop { .. } => "data.drop",
-                        Operator::MemoryInit { .. } => "memory.init",
-                        _ => continue,
-                    };
-                    return Ok(Some(found));
-                }
-            }
-        }
-        Ok(None)
-    };
     let shown = &extension.shown;
-    match find().map_err(|e| failed(&format!("cannot read {shown}"), e))? {
+    let lost = |operator: &Operator<'_>| match operator {
+        Operator::TableSet { .. } => Some("table.set"),
+        Operator::TableGrow { .. } => Some("table.grow"),
+        Operator::TableFill { .. } => Some("table.fill"),
+        Operator::TableCopy { .. } => Some("table.copy"),
+        Operator::TableInit { .. } => Some("table.init"),
+        Operator::ElemDrop { .. } => Some("elem.drop"),
+        Operator::DataDrop { .. } => Some("data.drop"),
+        Operator::MemoryInit { .. } => Some("memory.init"),
+        _ => None,
+    };
+    let found = find_instruction(&extension.library.wasm, lost)
+        .map_err(|e| failed(&format!("cannot read {shown}"), e))?;
+    match found {
         None => Ok(()),
         Some(instruction) => Err(Error::Link(
             Report::new(format!(
