@@ -13,7 +13,7 @@ mod rewrite;
 mod sections;
 mod wheel;
 
-pub use config::{Config, EngineChoice, Extension};
+pub use config::{Config, CompilerChoice, Extension};
 pub use error::{Error, Report};
 use std::path::Path;
 

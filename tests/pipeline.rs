@@ -1,6 +1,6 @@
 //! The pipeline without cargo around it: real libraries, real Python.
 
-use eryx_preinit_build::{Builder, EngineChoice, Error};
+use eryx_preinit_build::{Builder, CompilerChoice, Error};
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -36,7 +36,10 @@ fn import_error(builder: &Builder) -> String {
 fn the_same_inputs_give_the_same_bytes() {
     let [one, two] = [(); 2].map(|()| tempfile::tempdir().unwrap());
     let mut digests = Vec::new();
-    for (dir, engine) in [(&one, EngineChoice::Auto), (&two, EngineChoice::Cranelift)] {
+    for (dir, engine) in [
+        (&one, CompilerChoice::Auto),
+        (&two, CompilerChoice::Cranelift),
+    ] {
         let mut builder = with_modules(
             dir.path(),
             &[(

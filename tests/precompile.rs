@@ -4,7 +4,7 @@
 mod project;
 mod runtime;
 
-use eryx_preinit_build::{Artifacts, Builder, EngineChoice, Error, Precompile};
+use eryx_preinit_build::{Artifacts, Builder, CompilerChoice, Error, Precompile};
 use project::Project;
 use std::fs;
 use std::path::Path;
@@ -18,7 +18,7 @@ fn builder(out: &Path, cache: &Path, imports: &[&str]) -> Builder {
     builder.config.imports = imports.iter().map(|&s| s.to_owned()).collect();
     builder.config.cache_dir = Some(cache.to_owned());
     let mut precompile = Precompile::default();
-    precompile.compiler = EngineChoice::Winch;
+    precompile.compiler = CompilerChoice::Winch;
     builder.config.precompile = Some(precompile);
     builder
 }

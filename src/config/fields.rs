@@ -8,7 +8,7 @@ use super::rules::{
 use super::suggest::nearest;
 use super::text::{clip, show, toml};
 use super::units::{parse_duration, parse_size};
-use super::{EXTENSION_KEYS, EngineChoice, Extension};
+use super::{CompilerChoice, EXTENSION_KEYS, Extension};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -270,24 +270,24 @@ impl Fields<'_, '_> {
         }
     }
 
-    pub(super) fn engine(&mut self) -> EngineChoice {
+    pub(super) fn engine(&mut self) -> CompilerChoice {
         let key = "engine";
         let expected = "\"auto\", \"winch\" or \"cranelift\"";
         let Some(value) = self.table.get(key) else {
-            return EngineChoice::default();
+            return CompilerChoice::default();
         };
         let Some(text) = value.as_str() else {
             self.problems.expected(key, expected, value, None);
-            return EngineChoice::default();
+            return CompilerChoice::default();
         };
-        let known = EngineChoice::ALL
+        let known = CompilerChoice::ALL
             .into_iter()
             .find(|engine| engine.name() == text);
         known.unwrap_or_else(|| {
-            let hint = nearest(text, EngineChoice::ALL.map(EngineChoice::name))
+            let hint = nearest(text, CompilerChoice::ALL.map(CompilerChoice::name))
                 .map(|near| format!("did you mean \"{near}\"?"));
             self.problems.expected(key, expected, value, hint);
-            EngineChoice::default()
+            CompilerChoice::default()
         })
     }
 

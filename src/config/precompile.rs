@@ -1,10 +1,11 @@
 //! `precompile`: whether native code is written too, for which machine and which
 //! `wasmtime::Config`.
 
+use super::CompilerChoice;
 use super::fields::Fields;
 use super::problems::Problems;
 use super::suggest::nearest;
-use super::{EngineChoice, text::show};
+use super::text::show;
 use serde_json::{Map, Value};
 
 const KEYS: &[&str] = &[
@@ -34,7 +35,7 @@ pub struct Precompile {
     /// `compiler`: `"cranelift"` for fast code, `"winch"` for fast builds, or
     /// `"auto"`: Winch in profiles without optimisation, where the target has it,
     /// else Cranelift. Default: `"auto"`.
-    pub compiler: EngineChoice,
+    pub compiler: CompilerChoice,
     /// `opt-level`: what Cranelift optimises for. Default: `"speed"`.
     pub opt_level: OptLevel,
     /// `epoch-interruption`: let the program interrupt Python after a while
@@ -57,7 +58,7 @@ impl Default for Precompile {
         Self {
             target: None,
             cpu: CpuLevel::default(),
-            compiler: EngineChoice::Auto,
+            compiler: CompilerChoice::Auto,
             opt_level: OptLevel::default(),
             epoch_interruption: false,
             consume_fuel: false,
@@ -158,7 +159,7 @@ pub(super) fn read(fields: &mut Fields<'_, '_>) -> Option<Precompile> {
         cpu: table.choice("cpu", CpuLevel::ALL.map(|level| (level.name(), level))),
         compiler: table.choice(
             "compiler",
-            EngineChoice::ALL.map(|choice| (choice.name(), choice)),
+            CompilerChoice::ALL.map(|choice| (choice.name(), choice)),
         ),
         opt_level: table.choice(
             "opt-level",
@@ -247,11 +248,11 @@ impl Table<'_, '_, '_> {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::{Config, CpuLevel, EngineChoice, OptLevel};
+    use crate::config::{CompilerChoice, Config, CpuLevel, OptLevel};
     use serde_json::{Value, json};
     use std::path::Path;
 
-    fn read(precompile: Value) -> Result<Config, crate::Error> {
+    fn read(precompile: Value) -> Result<Config, crate::error::Error> {
         let block = json!({ "precompile": precompile });
         Config::from_metadata(Some(&block), Path::new("/p/Cargo.toml"))
     }
@@ -279,7 +280,7 @@ mod tests {
         assert_eq!(all.target.as_deref(), Some("aarch64-apple-darwin"));
         assert_eq!(
             (all.cpu, all.compiler),
-            (CpuLevel::X86V3, EngineChoice::Winch)
+            (CpuLevel::X86V3, CompilerChoice::Winch)
         );
         assert_eq!(all.opt_level, OptLevel::SpeedAndSize);
         assert!(all.epoch_interruption && all.consume_fuel && all.address_map);

@@ -4,8 +4,7 @@
 use super::BLOCK;
 use super::suggest::nearest;
 use super::text::{found, listed, toml_key};
-use crate::Error;
-use crate::error::Report;
+use crate::error::{Error, Report};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::fmt::Display;

@@ -66,7 +66,7 @@ fn no_block_gives_the_defaults() {
     );
     assert!(default.strip && default.verify && default.warn_unoptimized && !default.summary);
     assert_eq!(default.output, "python.wasm");
-    assert_eq!(default.engine, EngineChoice::Auto);
+    assert_eq!(default.engine, CompilerChoice::Auto);
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn every_key_is_read() {
         site_packages: Some("/abs/site".into()),
         setup: Some("/m/python/warm.py".into()),
         setup_code: None,
-        engine: EngineChoice::Winch,
+        engine: CompilerChoice::Winch,
         strip: false,
         verify: false,
         output: "app.wasm".into(),
@@ -480,7 +480,7 @@ fn bad_paths() {
 
 #[test]
 fn engines() {
-    for engine in EngineChoice::ALL {
+    for engine in CompilerChoice::ALL {
         assert_eq!(ok(json!({ "engine": engine.name() })).engine, engine);
     }
     one_with(json!({ "engine": "Winch" }), "did you mean \"winch\"?");

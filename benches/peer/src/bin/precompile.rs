@@ -8,14 +8,14 @@
 //! The stages print their own times on stderr; the line that counts is `precompile`.
 
 use anyhow::Result;
-use eryx_preinit_build::{Builder, EngineChoice, Precompile};
+use eryx_preinit_build::{Builder, CompilerChoice, Precompile};
 
 fn main() -> Result<()> {
     let out = tempfile::tempdir()?;
     let mut builder = Builder::new(out.path(), peer::runtime_folder()?);
     builder.config.imports = peer::IMPORTS.map(String::from).to_vec();
     let mut precompile = Precompile::default();
-    precompile.compiler = EngineChoice::Cranelift;
+    precompile.compiler = CompilerChoice::Cranelift;
     builder.config.precompile = Some(precompile);
     builder.build()?;
     builder.config.imports.push("csv".into());

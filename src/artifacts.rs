@@ -1,0 +1,53 @@
+//! What a build wrote.
+
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// What a build wrote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Artifacts {
+    /// The component, first, and whatever else was written to OUT_DIR.
+    pub files: Vec<Artifact>,
+    /// Folder with the standard library, to mount at /python-stdlib. `None` in a
+    /// placeholder build.
+    pub stdlib: Option<PathBuf>,
+    /// Folder with the third-party packages, to mount at /site-packages, where
+    /// there are any.
+    pub site_packages: Option<PathBuf>,
+    /// What a person should know about what was built, one sentence each: packages
+    /// that are missing, extensions that are not linked, files left open. A build
+    /// script prints them as warnings, whenever it runs.
+    pub warnings: Vec<String>,
+    /// Why only placeholders were written, if so: on docs.rs, or with
+    /// `ERYX_PREINIT_SKIP` set.
+    pub placeholder: Option<String>,
+}
+
+/// One file a build wrote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Artifact {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// SHA-256 of its content, 64 lower-case hexadecimal digits.
+    pub sha256: String,
+    /// Whether it came from the cache instead of running the pipeline.
+    pub cached: bool,
+}
+
+impl Artifacts {
+    /// The pre-initialised component.
+    pub fn python_wasm(&self) -> &Artifact {
+        &self.files[0]
+    }
+
+    /// Its native code, where it was asked for.
+    pub fn python_cwasm(&self) -> Option<&Artifact> {
+        self.files
+            .iter()
+            .find(|file| file.path.extension().is_some_and(|name| name == "cwasm"))
+    }
+}

@@ -1,0 +1,70 @@
+//! What a build says when it is done: what it built, and how to make it faster.
+
+use crate::artifacts::Artifacts;
+use crate::cargo::directives::Directive;
+use crate::config::Config;
+use std::time::Duration;
+
+/// The packages that a build spends its time in.
+pub(crate) const HOT_PACKAGES: [&str; 10] = [
+    "cranelift-codegen",
+    "winch-codegen",
+    "regalloc2",
+    "smallvec",
+    "wasmparser",
+    "wasmtime-environ",
+    "wasmtime-wizer",
+    "sha2",
+    "zstd-sys",
+    "eryx-preinit-build",
+];
+
+/// Below this, an unoptimised build script is not worth a warning.
+pub(crate) const SLOW: Duration = Duration::from_secs(4);
+
+/// Warnings after a build that ran the pipeline.
+pub(crate) fn advice(config: &Config, artifacts: &Artifacts, took: Duration) -> Vec<Directive> {
+    let wasm = artifacts.python_wasm();
+    let mut directives = Vec::new();
+    if config.summary {
+        directives.push(Directive::Warning(format!(
+            "eryx-preinit-build: {} ({:.1} MB, {} import{}) {} in {:.1} s",
+            config.output,
+            wasm.bytes as f64 / 1e6,
+            config.imports.len(),
+            if config.imports.len() == 1 { "" } else { "s" },
+            if wasm.cached {
+                "from the cache"
+            } else {
+                "built"
+            },
+            took.as_secs_f64(),
+        )));
+    }
+    if config.warn_unoptimized && env!("ERYX_PREINIT_OPT_LEVEL") == "0" && took > SLOW {
+        directives.push(Directive::Warning(format!(
+            "eryx-preinit-build took {:.0} s because cargo compiles build scripts without \
+             optimisation; what helps is opt-level = 1 in [profile.dev.package] of the workspace \
+             for {} (README, \"Make it fast\"; warn-unoptimized = false in \
+             [package.metadata.eryx] hides this)",
+            took.as_secs_f64(),
+            HOT_PACKAGES.join(", "),
+        )));
+    }
+    directives
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documents_have_the_profile_lines_of_the_warning() {
+        let readme = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
+        let lines: Vec<&str> = readme
+            .lines()
+            .filter_map(|line| line.strip_suffix(".opt-level = 1"))
+            .collect();
+        assert_eq!(lines, HOT_PACKAGES);
+    }
+}

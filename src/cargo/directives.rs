@@ -1,0 +1,145 @@
+//! What cargo is told: directives as values, printed in one place.
+//!
+//! Format: <https://doc.rust-lang.org/cargo/reference/build-scripts.html>.
+
+use crate::artifacts::Artifacts;
+use crate::error::{Error, Report};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// One line for cargo.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Directive {
+    /// Run the build script again when the file, or anything below the folder,
+    /// changes. Only for paths that exist: a missing one reruns for ever.
+    RerunIfChanged(PathBuf),
+    /// Run the build script again when the variable changes.
+    RerunIfEnvChanged(&'static str),
+    /// Set a variable for `env!` in the consumer.
+    Env(&'static str, String),
+    /// Show a warning (for path packages; cargo hides those of dependencies).
+    Warning(String),
+}
+
+impl fmt::Display for Directive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RerunIfChanged(path) => {
+                write!(f, "cargo::rerun-if-changed={}", path.display())
+            }
+            Self::RerunIfEnvChanged(name) => write!(f, "cargo::rerun-if-env-changed={name}"),
+            Self::Env(name, value) => write!(f, "cargo::rustc-env={name}={value}"),
+            // A newline would end the directive.
+            Self::Warning(text) => write!(f, "cargo::warning={}", text.replace('\n', " ")),
+        }
+    }
+}
+
+/// All lines, in the order given, each once.
+///
+/// # Errors
+/// [`Error::Io`] when a value holds a newline, which cargo's line format cannot
+/// carry.
+pub(crate) fn render(directives: &[Directive]) -> Result<String, Error> {
+    let mut lines: Vec<String> = Vec::with_capacity(directives.len());
+    for directive in directives {
+        let line = directive.to_string();
+        if line.contains(['\n', '\r']) {
+            return Err(Error::Io(
+                Report::new(format!("cargo cannot be told about {line:?}"))
+                    .note("its build-script protocol is line by line, and this holds a newline")
+                    .hint("rename the file or folder"),
+            ));
+        }
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    lines.push(String::new());
+    Ok(lines.join("\n"))
+}
+
+/// Prints the directives for cargo.
+///
+/// # Errors
+/// As [`render`], and [`Error::Io`] when stdout is closed.
+pub(crate) fn print(directives: &[Directive]) -> Result<(), Error> {
+    use std::io::Write;
+    let text = render(directives)?;
+    let mut stdout = std::io::stdout().lock();
+    stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+        .map_err(|e| Error::io("write", Path::new("<stdout>"), e))
+}
+
+/// `path` as text, for directives.
+///
+/// # Errors
+/// [`Error::Io`] when it is not UTF-8: cargo reads the protocol as UTF-8.
+pub(crate) fn text(path: &Path) -> Result<String, Error> {
+    path.to_str().map(str::to_owned).ok_or_else(|| {
+        Error::Io(
+            Report::new(format!("`{}` is not valid UTF-8", path.display()))
+                .hint("cargo's build-script protocol is UTF-8: move the project or target folder"),
+        )
+    })
+}
+
+/// The variables the consumer reads with `env!`.
+///
+/// # Errors
+/// [`Error::Io`] when a path is not UTF-8.
+pub(crate) fn variables(artifacts: &Artifacts) -> Result<Vec<Directive>, Error> {
+    let wasm = artifacts.python_wasm();
+    // Empty where there is none: `env!` fails on a missing one.
+    let folder = |folder: &Option<PathBuf>| folder.as_deref().map_or(Ok(String::new()), text);
+    let native = match artifacts.python_cwasm() {
+        Some(code) => (text(&code.path)?, code.sha256.clone()),
+        None => Default::default(),
+    };
+    Ok(vec![
+        Directive::Env("ERYX_PYTHON_WASM", text(&wasm.path)?),
+        Directive::Env("ERYX_PYTHON_WASM_SHA256", wasm.sha256.clone()),
+        Directive::Env("ERYX_PYTHON_CWASM", native.0),
+        Directive::Env("ERYX_PYTHON_CWASM_SHA256", native.1),
+        Directive::Env("ERYX_PYTHON_STDLIB", folder(&artifacts.stdlib)?),
+        Directive::Env("ERYX_SITE_PACKAGES", folder(&artifacts.site_packages)?),
+    ])
+}
+
+/// What the build found, as warnings of this crate.
+pub(crate) fn warnings(artifacts: &Artifacts) -> Vec<Directive> {
+    let warning = |text: &String| Directive::Warning(format!("eryx-preinit-build: {text}"));
+    artifacts.warnings.iter().map(warning).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_printed_once_and_in_order() {
+        let directives = [
+            Directive::RerunIfChanged("/a b/Cargo.toml".into()),
+            Directive::RerunIfEnvChanged("DOCS_RS"),
+            Directive::RerunIfChanged("/a b/Cargo.toml".into()),
+            Directive::Env("ERYX_PYTHON_WASM", "/out/python.wasm".into()),
+            Directive::Warning("two\nlines".into()),
+        ];
+        assert_eq!(
+            render(&directives).unwrap(),
+            "cargo::rerun-if-changed=/a b/Cargo.toml\n\
+             cargo::rerun-if-env-changed=DOCS_RS\n\
+             cargo::rustc-env=ERYX_PYTHON_WASM=/out/python.wasm\n\
+             cargo::warning=two lines\n"
+        );
+    }
+
+    #[test]
+    fn a_newline_in_a_path_is_refused() {
+        let error =
+            render(&[Directive::RerunIfChanged("/a\ncargo::rustc-env=X=Y".into())]).unwrap_err();
+        assert!(error.to_string().contains("cannot be told"), "{error}");
+    }
+}

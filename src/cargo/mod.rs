@@ -1,0 +1,6 @@
+//! What cargo says, and what it is told.
+
+pub(crate) mod advice;
+pub(crate) mod directives;
+pub(crate) mod environment;
+pub(crate) mod metadata;

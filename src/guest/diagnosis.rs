@@ -1,0 +1,228 @@
+//! From Python's own words to what to do about a failed import.
+
+use crate::config::nearest;
+use std::path::Path;
+
+/// What an import that raises SystemExit is reported as.
+pub(crate) const EXITED: &str = "the module raised SystemExit with code";
+
+/// What set-up code that raises SystemExit is reported as.
+pub(crate) const ENDED: &str = "the code raised SystemExit with code";
+
+/// What to do next about `module`, whose import ended in `traceback`; `roots` are
+/// the folders on `sys.path`.
+pub(crate) fn hint(
+    module: &str,
+    traceback: &str,
+    memory_limit_reached: bool,
+    roots: &[&Path],
+) -> Option<String> {
+    if memory_limit_reached {
+        return Some("raise `memory-limit` in [package.metadata.eryx] (at most \"4GiB\")".into());
+    }
+    let last = traceback.trim_end().lines().last().unwrap_or_default();
+    let (kind, text) = last.split_once(':').unwrap_or((last, ""));
+    match kind.rsplit('.').next().unwrap_or(kind) {
+        "ModuleNotFoundError" => Some(not_found(module, quoted(text)?, roots)),
+        "ImportError" if text.contains("library not found") => Some(
+            "the file is there, but is no extension module for CPython 3.14 on wasm32-wasi, or \
+             was not linked: name one that is in `extensions`"
+                .into(),
+        ),
+        "ImportError" if text.contains(EXITED) => Some(format!(
+            "`{module}` ends the process when it is imported: it is a program, or refuses this \
+             platform; import what it is made of instead"
+        )),
+        "RuntimeError" if text.contains(ENDED) => Some(
+            "set-up code has to run to its end: a snapshot of a program that has ended is of no use"
+                .into(),
+        ),
+        "MemoryError" => Some("raise `memory-limit` in [package.metadata.eryx]".into()),
+        _ => None,
+    }
+}
+
+fn not_found(module: &str, missing: &str, roots: &[&Path]) -> String {
+    let top = missing.split('.').next().unwrap_or(missing);
+    let asked_for = missing == module || module.starts_with(&format!("{missing}."));
+    let names = top_level(roots);
+    let near = || nearest(top, names.iter().map(String::as_str));
+    if roots.iter().any(|root| leads_out(root, top)) {
+        return format!(
+            "`{top}` is a symbolic link that leads out of its folder, which Python does not see \
+             here: install copies (with uv, UV_LINK_MODE=copy)"
+        );
+    }
+    let native = missing.rsplit('.').next().unwrap_or(missing);
+    if native.starts_with('_') && !asked_for {
+        return format!(
+            "`{module}` needs the native extension `{missing}`, which CPython for WASI does not \
+             have: name one built for WASI in `extensions`, or use a pure-Python alternative"
+        );
+    }
+    if names.iter().any(|name| name == top) {
+        return format!("`{top}` is there, but has no submodule `{missing}`");
+    }
+    if asked_for {
+        return match near() {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!(
+                "`{top}` is neither in the standard library nor in site-packages: name its \
+                 folder or wheel in `packages` in [package.metadata.eryx], or install it into a \
+                 folder (`pip install --target DIR {top}`) and name that as `site-packages`"
+            ),
+        };
+    }
+    format!(
+        "`{module}` depends on `{top}`: add it to `packages`, or install it into `site-packages`"
+    )
+}
+
+/// A traceback of set-up code, without the frames above that code, and with its
+/// lines, which Python cannot read.
+pub(crate) fn setup_traceback(traceback: &str, name: &str, code: &str) -> String {
+    let own = format!("  File \"{name}\", line ");
+    let lines: Vec<&str> = traceback.lines().collect();
+    let is_frame = |line: &str| line.starts_with("  File ") || line.starts_with("    ");
+    let first = lines.iter().position(|line| line.starts_with(&own));
+    let mut text = String::new();
+    for (index, line) in lines.iter().enumerate() {
+        // The runtime's own frames, and that of the code which runs the user's.
+        if is_frame(line) && first.is_some_and(|first| index < first) {
+            continue;
+        }
+        text.push_str(line);
+        text.push('\n');
+        let shown = lines
+            .get(index + 1)
+            .is_some_and(|next| next.starts_with("    "));
+        let number: Option<usize> = line
+            .strip_prefix(&own)
+            .and_then(|rest| rest.split(',').next()?.parse().ok());
+        if let (false, Some(number)) = (shown, number)
+            && let Some(source) = code.lines().nth(number.saturating_sub(1))
+        {
+            text.push_str("    ");
+            text.push_str(source.trim());
+            text.push('\n');
+        }
+    }
+    text
+}
+
+/// Whether the module `top` of `root`, or what makes it a package, is somewhere else.
+fn leads_out(root: &Path, top: &str) -> bool {
+    let Ok(root) = root.canonicalize() else {
+        return false;
+    };
+    [format!("{top}.py"), format!("{top}/__init__.py")]
+        .iter()
+        .filter_map(|file| root.join(file).canonicalize().ok())
+        .any(|file| !file.starts_with(&root))
+}
+
+/// The name in quotes in `No module named 'x'`.
+fn quoted(text: &str) -> Option<&str> {
+    text.split('\'').nth(1)
+}
+
+/// Modules and packages directly below the roots.
+fn top_level(roots: &[&Path]) -> Vec<String> {
+    let mut names: Vec<String> = roots
+        .iter()
+        .filter_map(|root| std::fs::read_dir(root).ok())
+        .flat_map(|entries| entries.flatten())
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            let name = name.strip_suffix(".py").unwrap_or(&name);
+            (!name.contains(['.', '-'])).then(|| name.to_owned())
+        })
+        .collect();
+    names.sort();
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hint_for(module: &str, last: &str) -> Option<String> {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["json", "xml"] {
+            std::fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        std::fs::write(dir.path().join("random.py"), "").unwrap();
+        let traceback = format!("Traceback (most recent call last):\n  …\n{last}\n");
+        hint(module, &traceback, false, &[dir.path()])
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_that_leads_out_is_named() {
+        let [dir, outside] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        std::fs::write(outside.path().join("__init__.py"), "").unwrap();
+        std::os::unix::fs::symlink(outside.path(), dir.path().join("linked")).unwrap();
+        let last = "ModuleNotFoundError: No module named 'linked'";
+        let hint = hint("linked", last, false, &[dir.path()]).unwrap();
+        assert!(hint.contains("UV_LINK_MODE=copy"), "{hint}");
+    }
+
+    #[test]
+    fn each_cause_has_its_own_advice() {
+        let not_found = |name: &str| format!("ModuleNotFoundError: No module named '{name}'");
+        for (module, last, advice) in [
+            ("jsn", not_found("jsn"), "did you mean `json`?"),
+            ("randon", not_found("randon"), "did you mean `random`?"),
+            (
+                "json.tols",
+                not_found("json.tols"),
+                "has no submodule `json.tols`",
+            ),
+            (
+                "numpy",
+                not_found("numpy"),
+                "pip install --target DIR numpy",
+            ),
+            (
+                "flask",
+                not_found("werkzeug"),
+                "`flask` depends on `werkzeug`",
+            ),
+            (
+                "turtle",
+                not_found("_tkinter"),
+                "native extension `_tkinter`",
+            ),
+            (
+                "prog",
+                format!("ImportError: {EXITED} 3"),
+                "ends the process",
+            ),
+            (
+                "ext",
+                "ImportError: library not found".into(),
+                "`extensions`",
+            ),
+            ("big", "MemoryError".into(), "memory-limit"),
+        ] {
+            let hint = hint_for(module, &last).unwrap_or_default();
+            assert!(hint.contains(advice), "{module}: {hint}");
+        }
+        assert_eq!(hint_for("x", "ValueError: no"), None);
+    }
+
+    #[test]
+    fn a_setup_traceback_starts_in_the_user_s_file_and_shows_its_lines() {
+        let traceback = "Traceback (most recent call last):\n  \
+            File \"<string>\", line 1, in <module>\n  \
+            File \"<user>\", line 2, in <module>\n  \
+            File \"warm.py\", line 2, in <module>\n  \
+            File \"/site-packages/a.py\", line 1, in f\n    g()\n\
+            ValueError: no\n";
+        assert_eq!(
+            setup_traceback(traceback, "warm.py", "import a\n  a.f()\n"),
+            "Traceback (most recent call last):\n  File \"warm.py\", line 2, in <module>\n    \
+             a.f()\n  File \"/site-packages/a.py\", line 1, in f\n    g()\nValueError: no\n"
+        );
+    }
+}

@@ -1,0 +1,91 @@
+//! What the guest prints, kept for reports.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+
+/// More of the guest's output than this is dropped.
+pub(crate) const OUTPUT_LIMIT_BYTES: usize = 256 << 10;
+
+/// The guest's stdout and stderr, bounded.
+#[derive(Clone, Default)]
+pub(crate) struct Output(Arc<Mutex<Vec<u8>>>);
+
+/// In place of what did not fit.
+pub(crate) const OUTPUT_DROPPED: &[u8] = b"\n(it printed more than is kept)";
+
+impl Output {
+    pub(crate) fn write(&self, bytes: &[u8]) {
+        let mut buffer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Above the limit the buffer ends in the notice.
+        let Some(room) = OUTPUT_LIMIT_BYTES.checked_sub(buffer.len()) else {
+            return;
+        };
+        match bytes.get(..room) {
+            Some(first) if bytes.len() > room => {
+                buffer.extend_from_slice(first);
+                buffer.extend_from_slice(OUTPUT_DROPPED);
+            }
+            _ => buffer.extend_from_slice(bytes),
+        }
+    }
+
+    pub(crate) fn take(&self) -> String {
+        let mut buffer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&std::mem::take(&mut *buffer)).into_owned()
+    }
+}
+
+impl IsTerminal for Output {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for Output {
+    fn async_stream(&self) -> Box<dyn tokio::io::AsyncWrite + Send + Sync> {
+        Box::new(tokio::io::sink())
+    }
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for Output {
+    async fn ready(&mut self) {}
+}
+
+impl OutputStream for Output {
+    fn write(&mut self, bytes: bytes::Bytes) -> StreamResult<()> {
+        Output::write(self, &bytes);
+        Ok(())
+    }
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(OUTPUT_LIMIT_BYTES)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn output_is_bounded() {
+        let output = Output::default();
+        let all = "x".repeat(OUTPUT_LIMIT_BYTES);
+        output.write(all.as_bytes());
+        assert_eq!(output.take(), all);
+        output.write(all.as_bytes());
+        for _ in 0..3 {
+            output.write(b"more");
+        }
+        let kept = output.take();
+        assert_eq!(kept.len(), OUTPUT_LIMIT_BYTES + OUTPUT_DROPPED.len());
+        assert!(kept.ends_with("x\n(it printed more than is kept)"));
+        assert_eq!(output.take(), "");
+    }
+}

@@ -1,0 +1,9 @@
+//! What is read: where it lies, and what it contains.
+
+pub(crate) mod locate;
+pub(crate) mod runtime;
+pub(crate) mod sources;
+pub(crate) mod stamp;
+pub(crate) mod states;
+pub(crate) mod stdlib;
+pub(crate) mod walk;

@@ -1,0 +1,170 @@
+//! `OUT_DIR/python.rs`: what a program needs to load the native code, as one
+//! module of Rust that it includes.
+//!
+//! It repeats the settings the code was compiled with, so that the program cannot
+//! state them differently, and holds the length and a checksum, so that other
+//! bytes are refused before Wasmtime, which trusts what it loads, sees them.
+
+use crate::config::Precompile;
+use crate::guest::engine::Compiler;
+use crate::native::compile;
+use crate::native::target::Target;
+use crate::store::digest::Digest;
+use wasmtime_environ::object::read::elf::{FileHeader, SectionHeader};
+use wasmtime_environ::object::{Endianness, elf};
+
+// The checksum, for this crate and for the generated file: the same code.
+include!("loader/checksum.rs");
+const CHECKSUM: &str = include_str!("loader/checksum.rs");
+
+const TEMPLATE: &str = include_str!("loader/python.rs.in");
+const PLACEHOLDER: &str = include_str!("loader/placeholder.rs.in");
+
+/// What the generated file describes.
+pub(crate) struct Loader<'a> {
+    /// The file beside it in OUT_DIR.
+    pub(crate) file_name: &'a str,
+    pub(crate) code: &'a [u8],
+    pub(crate) digest: Digest,
+    pub(crate) compiler: Compiler,
+    pub(crate) target: &'a Target,
+    pub(crate) precompile: &'a Precompile,
+    pub(crate) imports: &'a [String],
+}
+
+impl Loader<'_> {
+    /// The text of the file.
+    pub(crate) fn render(&self) -> String {
+        let mut checksum = Checksum::new();
+        checksum.update(self.code);
+        let strategy = match self.compiler {
+            // Also without its compiler, Wasmtime has to know the calling
+            // convention.
+            Compiler::Winch => {
+                "// Needs Wasmtime's feature `winch`, or precompile.compiler = \"cranelift\".\n            \
+                 .strategy(wasmtime::Strategy::Winch)\n            "
+            }
+            Compiler::Cranelift => "",
+        };
+        let version = compile::wasmtime_version(self.code).unwrap_or_default();
+        let values = [
+            ("@VERSION@", env!("CARGO_PKG_VERSION").to_owned()),
+            ("@FILE@", literal(&format!("/{}", self.file_name))),
+            ("@ALIGN@", alignment(self.code).to_string()),
+            ("@BYTES@", self.code.len().to_string()),
+            ("@SHA256@", literal(&self.digest.to_string())),
+            ("@CHECKSUM@", format!("{:#018x}", checksum.finish())),
+            ("@IMPORTS@", self.imports()),
+            ("@TARGET@", literal(&self.target.triple)),
+            ("@CPU@", literal(self.precompile.cpu.name())),
+            ("@COMPILER@", literal(self.compiler.name())),
+            ("@WASMTIME@", literal(&version)),
+            ("@STRATEGY@", strategy.to_owned()),
+            ("@EPOCH@", self.precompile.epoch_interruption.to_string()),
+            ("@FUEL@", self.precompile.consume_fuel.to_string()),
+            ("@COW@", self.precompile.memory_init_cow.to_string()),
+            ("@ADDRESS_MAP@", self.precompile.address_map.to_string()),
+        ];
+        fill(TEMPLATE, &values)
+    }
+
+    fn imports(&self) -> String {
+        let names: Vec<String> = self.imports.iter().map(|name| literal(name)).collect();
+        format!("&[{}]", names.join(", "))
+    }
+}
+
+/// The file of a build that wrote no Python: it compiles, and does not load.
+pub(crate) fn placeholder(reason: &str) -> String {
+    fill(
+        PLACEHOLDER,
+        &[
+            ("@VERSION@", env!("CARGO_PKG_VERSION").to_owned()),
+            ("@REASON@", literal(reason)),
+        ],
+    )
+}
+
+fn fill(template: &str, values: &[(&str, String)]) -> String {
+    let body: String = CHECKSUM
+        .lines()
+        .map(|line| match line {
+            "" => "\n".to_owned(),
+            line => format!("    {line}\n"),
+        })
+        .collect();
+    let mut text = template.replace("    @CHECKSUM_CODE@\n", &body);
+    for (name, value) in values {
+        text = text.replace(name, value);
+    }
+    text
+}
+
+/// `text` as a Rust string literal.
+fn literal(text: &str) -> String {
+    format!("{text:?}")
+}
+
+/// What the sections of `code` have to be aligned to in memory.
+fn alignment(code: &[u8]) -> u64 {
+    let sections = || {
+        let header = elf::FileHeader64::<Endianness>::parse(code).ok()?;
+        let endian = header.endian().ok()?;
+        let sections = header.sections(endian, code).ok()?;
+        sections.iter().map(|s| s.sh_addralign(endian)).max()
+    };
+    sections().unwrap_or(1).max(4096)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sum(parts: &[&[u8]]) -> u64 {
+        let mut checksum = Checksum::new();
+        for part in parts {
+            checksum.update(part);
+        }
+        checksum.finish()
+    }
+
+    #[test]
+    fn the_checksum_depends_on_every_bit_and_the_length_only() {
+        let bytes: Vec<u8> = (0..200).map(|i| (i * 7) as u8).collect();
+        let whole = sum(&[&bytes]);
+        for cut in 0..bytes.len() {
+            assert_eq!(sum(&[&bytes[..cut], &bytes[cut..]]), whole);
+            assert_ne!(sum(&[&bytes[..cut]]), whole);
+        }
+        for bit in 0..8 * bytes.len() {
+            let mut other = bytes.clone();
+            other[bit / 8] ^= 1 << (bit % 8);
+            assert_ne!(sum(&[&other]), whole, "bit {bit}");
+        }
+        assert_ne!(sum(&[&[0; 31]]), sum(&[&[0; 32]]));
+        assert_ne!(sum(&[]), sum(&[&[0]]));
+    }
+
+    #[test]
+    fn every_value_is_filled_in() {
+        let precompile = Precompile::default();
+        let target = Target::resolve(&precompile, None).unwrap();
+        let loader = Loader {
+            file_name: "python.cwasm",
+            code: b"",
+            digest: Digest::of(b""),
+            compiler: Compiler::Winch,
+            target: &target,
+            precompile: &precompile,
+            imports: &["json".to_owned()],
+        };
+        for text in [loader.render(), placeholder("a \"reason\"")] {
+            assert!(!text.contains('@'), "{text}");
+        }
+        assert!(
+            loader
+                .render()
+                .contains(".strategy(wasmtime::Strategy::Winch)")
+        );
+    }
+}

@@ -1,0 +1,219 @@
+//! The shared libraries among the packages: which are extension modules, and which only
+//! others need.
+
+use crate::error::{Error, Report};
+use crate::inputs::runtime;
+use crate::inputs::sources::{Kind, Source};
+use crate::packages::tree::{Record, listed};
+use crate::python::{INIT, SUFFIX};
+use crate::store::digest::Digest;
+use crate::wasm::dylink::{self, SharedLibrary};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeSet, HashMap};
+
+/// Where the guest sees the tree.
+pub(crate) const MOUNT: &str = "/site-packages";
+
+/// A library to link behind CPython's own.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct LinkedLibrary {
+    /// What it is linked as: the path that CPython opens, or the soname by which
+    /// others need it.
+    pub(crate) name: String,
+    /// Whether CPython opens it as an extension module.
+    pub(crate) openable: bool,
+    /// What it is called in reports: `extensions[0] (…)`.
+    pub(crate) shown: String,
+    /// SHA-256 of its content, in hexadecimal digits.
+    pub(crate) digest: String,
+    /// Where it is, below the staged folder.
+    pub(crate) file: String,
+}
+
+/// A `.so` file, not looked at yet.
+pub(crate) struct Candidate<'a> {
+    pub(crate) source: &'a Source,
+    pub(crate) index: usize,
+    /// Where it lies in the tree; of a bare library, the file name.
+    pub(crate) path: String,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Candidate<'_> {
+    pub(crate) fn file_name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or(&self.path)
+    }
+
+    pub(crate) fn shown(&self) -> String {
+        match self.source.kind {
+            Kind::Library(_) => self.source.shown(),
+            _ => format!("`{}` of {}", self.path, self.source.shown()),
+        }
+    }
+
+    /// Whether the configuration names it, or something made for WASI: then it has
+    /// to be one to link. A folder may hold what an installer put there for the
+    /// machine that builds.
+    pub(crate) fn is_meant(&self) -> bool {
+        !matches!(self.source.kind, Kind::Tree | Kind::Package)
+    }
+
+    /// The dotted module that CPython looks for at this place.
+    pub(crate) fn module(&self) -> String {
+        let folder = self.path.strip_suffix(self.file_name()).unwrap_or_default();
+        let stem = self.file_name().split('.').next().unwrap_or_default();
+        format!("{}{stem}", folder.replace('/', "."))
+    }
+}
+
+/// The libraries to link, and the extension modules' places in the tree.
+#[derive(Default)]
+pub(crate) struct Libraries {
+    pub(crate) list: Vec<(LinkedLibrary, Vec<u8>)>,
+    pub(crate) places: Vec<(String, usize)>,
+}
+
+impl Libraries {
+    /// Tells extension modules from libraries that only others need.
+    ///
+    /// # Errors
+    /// [`Error::Link`] with every problem there is.
+    pub(crate) fn sort(candidates: Vec<Candidate<'_>>, record: &mut Record) -> Result<Self, Error> {
+        let parsed: Vec<_> = candidates
+            .par_iter()
+            .map(|candidate| {
+                // The name says what for, if it says anything; the content, what.
+                dylink::module_name(candidate.file_name())?;
+                SharedLibrary::parse(&candidate.bytes)
+            })
+            .collect();
+        let mut problems = Vec::new();
+        let mut known = Vec::new();
+        for (candidate, parsed) in candidates.iter().zip(parsed) {
+            match parsed {
+                Ok(library) => known.push((candidate, library)),
+                Err(problem) if candidate.is_meant() => {
+                    problems.push(format!("{} {problem}", candidate.shown()));
+                }
+                Err(problem) => {
+                    record.warnings.push(format!(
+                        "{} {problem}; it is not linked, and `{}` is missing",
+                        candidate.shown(),
+                        candidate.module()
+                    ));
+                    record.foreign.insert(candidate.module(), problem);
+                }
+            }
+        }
+        let needed: BTreeSet<&str> = known
+            .iter()
+            .flat_map(|(_, library)| library.needed.iter().copied())
+            .collect();
+        let mut libraries = Self::default();
+        let mut sonames: HashMap<&str, &Candidate<'_>> = HashMap::new();
+        for (candidate, library) in &known {
+            match place(candidate, library) {
+                Ok(Some(place)) => {
+                    libraries.add(candidate, format!("{MOUNT}/{place}"), true);
+                    libraries.places.push((place, candidate.index));
+                }
+                Ok(None) if needed.contains(candidate.file_name()) => {
+                    let soname = candidate.file_name();
+                    match sonames.insert(soname, candidate) {
+                        None => libraries.add(candidate, soname.to_owned(), false),
+                        Some(other) if other.bytes == candidate.bytes => {}
+                        Some(other) => problems.push(format!(
+                            "{} and {} are different libraries called `{soname}`",
+                            other.shown(),
+                            candidate.shown()
+                        )),
+                    }
+                }
+                Ok(None) if candidate.is_meant() => problems.push(not_needed(candidate, library)),
+                Ok(None) => record.warnings.push(format!(
+                    "{} is not linked: it is no extension module, and no other library needs it",
+                    candidate.shown()
+                )),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        for (candidate, library) in &known {
+            for needed in &library.needed {
+                if !sonames.contains_key(needed) && !runtime::has_library(needed) {
+                    let hint = match known.iter().any(|(c, _)| c.file_name() == *needed) {
+                        true => "which is there as an extension module, and those cannot be needed",
+                        false => "which is not there: add it to `extensions`",
+                    };
+                    problems.push(format!(
+                        "{} needs the library `{needed}`, {hint}",
+                        candidate.shown()
+                    ));
+                }
+            }
+        }
+        if problems.is_empty() {
+            return Ok(libraries);
+        }
+        let summary = match problems.len() {
+            1 => "a native extension cannot be linked".to_owned(),
+            count => format!("{count} problems with native extensions"),
+        };
+        Err(Error::Link(listed(Report::new(summary), problems)))
+    }
+
+    pub(crate) fn add(&mut self, candidate: &Candidate<'_>, name: String, openable: bool) {
+        let library = LinkedLibrary {
+            name,
+            openable,
+            shown: candidate.shown(),
+            digest: Digest::of(&candidate.bytes).to_string(),
+            file: String::new(),
+        };
+        self.list.push((library, candidate.bytes.clone()));
+    }
+}
+
+/// Where an extension module lies in the tree; `None` for a library that is none.
+pub(crate) fn place(
+    candidate: &Candidate<'_>,
+    library: &SharedLibrary<'_>,
+) -> Result<Option<String>, String> {
+    let stem = candidate.file_name().split('.').next().unwrap_or_default();
+    let Kind::Library(module) = &candidate.source.kind else {
+        let is_module = library.modules.contains(&stem);
+        return Ok(is_module.then(|| candidate.path.clone()));
+    };
+    let module = module.as_deref().unwrap_or(stem);
+    let name = module.rsplit('.').next().unwrap_or(module);
+    if library.modules.contains(&name) {
+        return Ok(Some(format!("{}{SUFFIX}", module.replace('.', "/"))));
+    }
+    if module != stem {
+        return Err(format!(
+            "{} is not the module `{module}`: it exports no `{INIT}{name}`{}",
+            candidate.shown(),
+            instead(library)
+        ));
+    }
+    Ok(None)
+}
+
+pub(crate) fn not_needed(candidate: &Candidate<'_>, library: &SharedLibrary<'_>) -> String {
+    let stem = candidate.file_name().split('.').next().unwrap_or_default();
+    format!(
+        "{} is not the module `{stem}` (it exports no `{INIT}{stem}`{}), and no other library \
+         needs it",
+        candidate.shown(),
+        instead(library)
+    )
+}
+
+/// Which module a library is, for one that is not what it should be.
+pub(crate) fn instead(library: &SharedLibrary<'_>) -> String {
+    match library.modules[..] {
+        [] => String::new(),
+        [one] => format!(", but `{INIT}{one}`: say `module = \"{one}\"`"),
+        ref many => format!(", but those of `{}`", many.join("`, `")),
+    }
+}

@@ -1,0 +1,209 @@
+//! What packages say they need, against what is there.
+
+use crate::archives::wheel::{field, fields};
+use pep508_rs::pep440_rs::{Version, VersionSpecifiers};
+use pep508_rs::{
+    ExtraName, MarkerEnvironment, MarkerEnvironmentBuilder, PackageName, Requirement, VerbatimUrl,
+    VersionOrUrl,
+};
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+/// What CPython 3.14 for WASI says about itself (`os.name`, `sys.platform`,
+/// `platform.*`). The patch release differs between runtimes; no package of note
+/// depends on it.
+const HERE: MarkerEnvironmentBuilder<'static> = MarkerEnvironmentBuilder {
+    implementation_name: "cpython",
+    implementation_version: "3.14.0",
+    os_name: "posix",
+    platform_machine: "wasm32",
+    platform_python_implementation: "CPython",
+    platform_release: "0.0.0",
+    platform_system: "wasi",
+    platform_version: "0.0.0",
+    python_full_version: "3.14.0",
+    python_version: "3.14",
+    sys_platform: "wasi",
+};
+
+/// A warning for each requirement that nothing satisfies. `metadata` are the texts
+/// of METADATA or PKG-INFO; `importable` are the top-level names in site-packages,
+/// which stand for a package without metadata, of any version.
+pub(crate) fn unsatisfied(metadata: &[String], importable: &[String]) -> Vec<String> {
+    let Ok(here) = MarkerEnvironment::try_from(HERE) else {
+        return Vec::new();
+    };
+    let mut versions: BTreeMap<PackageName, Option<Version>> = importable
+        .iter()
+        .filter_map(|name| Some((PackageName::from_str(name).ok()?, None)))
+        .collect();
+    for text in metadata {
+        if let Some(name) = field(text, "Name").and_then(|name| PackageName::from_str(name).ok()) {
+            let version = field(text, "Version").and_then(|v| Version::from_str(v).ok());
+            versions.insert(name, version);
+        }
+    }
+    // Extras that one package asks another for.
+    let mut extras: BTreeMap<PackageName, Vec<ExtraName>> = BTreeMap::new();
+    for text in metadata {
+        for requirement in requirements(text).flatten() {
+            if requirement.evaluate_markers(&here, &[]) {
+                let wanted = extras.entry(requirement.name).or_default();
+                wanted.extend(requirement.extras);
+            }
+        }
+    }
+    let mut warnings = Vec::new();
+    for text in metadata {
+        let name = field(text, "Name").unwrap_or("a package");
+        let version = field(text, "Version").unwrap_or_default();
+        let who = format!("{name} {version}").trim_end().to_owned();
+        if let Some(wanted) = field(text, "Requires-Python")
+            && let Ok(specifiers) = VersionSpecifiers::from_str(wanted)
+            && let Ok(python) = Version::from_str(HERE.python_full_version)
+            && !specifiers.contains(&python)
+        {
+            warnings.push(format!("{who} is for Python {wanted}, and this is 3.14"));
+        }
+        let own = PackageName::from_str(name).ok();
+        let active: &[ExtraName] = own
+            .and_then(|own| extras.get(&own))
+            .map_or(&[], Vec::as_slice);
+        for requirement in requirements(text) {
+            let requirement = match requirement {
+                Ok(requirement) => requirement,
+                Err(text) => {
+                    warnings.push(format!(
+                        "{who} has a requirement that is not understood: {text}"
+                    ));
+                    continue;
+                }
+            };
+            if !requirement.evaluate_markers(&here, active) {
+                continue;
+            }
+            let wanted = match &requirement.version_or_url {
+                Some(VersionOrUrl::VersionSpecifier(wanted)) => wanted.clone(),
+                _ => VersionSpecifiers::empty(),
+            };
+            let needed = format!("{}{wanted}", requirement.name);
+            match versions.get(&requirement.name) {
+                None => warnings.push(format!(
+                    "{who} needs {needed}, which is not in site-packages: add it to `packages`"
+                )),
+                Some(Some(version)) if !wanted.contains(version) => {
+                    warnings.push(format!(
+                        "{who} needs {needed}, and site-packages has {version}"
+                    ));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    warnings
+}
+
+fn requirements(
+    metadata: &str,
+) -> impl Iterator<Item = Result<Requirement<VerbatimUrl>, String>> + '_ {
+    fields(metadata, "Requires-Dist")
+        .map(|text| Requirement::from_str(text).map_err(|_| format!("`{text}`")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metadata(name: &str, version: &str, rest: &[&str]) -> String {
+        let mut text = format!("Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n");
+        for line in rest {
+            text += &format!("{line}\n");
+        }
+        text + "\nRequires-Dist: not-a-header\n"
+    }
+
+    #[test]
+    fn markers_are_those_of_this_python() {
+        let app = metadata(
+            "app",
+            "1.0",
+            &[
+                "Requires-Dist: Markup-Safe>=2.0",
+                "Requires-Dist: missing",
+                "Requires-Dist: colorama; sys_platform == 'win32'",
+                "Requires-Dist: old; python_version < '3.11'",
+                "Requires-Dist: wasi-only; sys_platform == 'wasi' and platform_machine == 'wasm32'",
+                "Requires-Dist: babel; extra == 'i18n'",
+                "Requires-Python: >=3.8",
+            ],
+        );
+        let markupsafe = metadata("MarkupSafe", "3.0.2", &[]);
+        // The same name, however it is written.
+        let markupsafe = markupsafe.replace("MarkupSafe", "markup_safe");
+        assert_eq!(
+            unsatisfied(&[app, markupsafe], &[]),
+            [
+                "app 1.0 needs missing, which is not in site-packages: add it to `packages`",
+                "app 1.0 needs wasi-only, which is not in site-packages: add it to `packages`",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_real_python_says_the_same_of_itself() {
+        let code = "import os, sys, platform as p, json\n\
+             print(json.dumps([sys.implementation.name, os.name, p.machine(),\n\
+             p.python_implementation(), p.release(), p.system(), p.version(),\n\
+             '.'.join(p.python_version_tuple()[:2]), sys.platform, p.python_version()]))";
+        for version in ["0.5.0", "0.14.0"] {
+            let printed = crate::testing::Workbench::new(version).fresh(&[code]);
+            let said: Vec<String> = serde_json::from_str(printed[0].as_ref().unwrap()).unwrap();
+            assert_eq!(
+                said[..9],
+                [
+                    HERE.implementation_name,
+                    HERE.os_name,
+                    HERE.platform_machine,
+                    HERE.platform_python_implementation,
+                    HERE.platform_release,
+                    HERE.platform_system,
+                    HERE.platform_version,
+                    HERE.python_version,
+                    HERE.sys_platform,
+                ],
+                "{version}"
+            );
+            assert!(said[9].starts_with("3.14."), "{version}: {}", said[9]);
+        }
+    }
+
+    #[test]
+    fn versions_extras_and_folders_count() {
+        let app = metadata(
+            "app",
+            "1.0",
+            &[
+                "Requires-Dist: lib[fast]>=2,<3",
+                "Requires-Dist: folder>=9",
+                "Requires-Python: >=3.15",
+            ],
+        );
+        let lib = metadata(
+            "lib",
+            "3.1",
+            &[
+                "Requires-Dist: speed; extra == 'fast'",
+                "Requires-Dist: ???",
+            ],
+        );
+        assert_eq!(
+            unsatisfied(&[app, lib], &["folder".to_owned()]),
+            [
+                "app 1.0 is for Python >=3.15, and this is 3.14",
+                "app 1.0 needs lib>=2, <3, and site-packages has 3.1",
+                "lib 3.1 needs speed, which is not in site-packages: add it to `packages`",
+                "lib 3.1 has a requirement that is not understood: `???`",
+            ]
+        );
+    }
+}

@@ -1,0 +1,702 @@
+//! The folder to mount at /site-packages: the files of all sources, merged, and
+//! the libraries among them, ready to link.
+//!
+//! ```text
+//! OUT_DIR/eryx-preinit/
+//!   site-packages-<digest>/
+//!     site-packages/     what is mounted: at build time, and by the program
+//!     libraries/0.so …   what is linked; in the tree, empty files stand for them
+//!     record.json        their names, and what there was to say
+//! ```
+//!
+//! Files are copied, with [`std::fs::copy`], which clones where the file system
+//! can. Hard links would be cheaper and wrong: an edit of the source would change
+//! a folder whose name says what is in it, and a program that may write to what it
+//! mounts would write to the source.
+
+use crate::error::{Error, Report};
+use crate::inputs::sources::{Kind, Source, Sources, is_library};
+use crate::packages::libraries::{Candidate, Libraries, LinkedLibrary};
+use crate::store::digest::Digest;
+use crate::store::folder;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Prefix of the staged folders.
+const STAGED: &str = "site-packages-";
+/// In a staged folder: the tree, the libraries, and the [`Record`].
+const TREE: &str = "site-packages";
+const LIBRARIES: &str = "libraries";
+const RECORD: &str = "record.json";
+
+/// How many findings of one kind a report lists.
+const SHOWN: usize = 20;
+
+/// What there is at /site-packages.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SitePackages {
+    /// The folder to mount, where there is something to mount.
+    pub(crate) tree: Option<PathBuf>,
+    /// The staged folder around it, if it is not a folder of the consumer's.
+    staged: Option<PathBuf>,
+    pub(crate) record: Record,
+}
+
+/// What was found while the tree was made.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Record {
+    /// In link order.
+    pub(crate) libraries: Vec<LinkedLibrary>,
+    /// For the person who builds.
+    pub(crate) warnings: Vec<String>,
+    /// For verbose output.
+    pub(crate) notes: Vec<String>,
+    /// Extension modules that are there but for another platform, and what they
+    /// are, by module name.
+    pub(crate) foreign: BTreeMap<String, String>,
+}
+
+impl SitePackages {
+    /// A file whose change means that the folder is no longer what was made.
+    pub(crate) fn marker(&self) -> Option<PathBuf> {
+        self.staged.as_ref().map(|folder| folder.join(RECORD))
+    }
+
+    /// The bytes of a library of the record.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(crate) fn read(&self, library: &LinkedLibrary) -> Result<Vec<u8>, Error> {
+        let path = self.staged.clone().unwrap_or_default().join(&library.file);
+        fs::read(&path).map_err(|e| Error::io("read", &path, e))
+    }
+
+    /// Removes what earlier builds left in `folder`.
+    pub(crate) fn sweep(&self, folder: &Path) {
+        folder::sweep(folder, STAGED, self.staged.as_deref());
+    }
+}
+
+/// The tree of `sources`, whose content has this digest: made below `folder`, or
+/// there already. `unchanged` says whether it still has.
+///
+/// # Errors
+/// [`Error::Packages`] when a source cannot be used, or two do not go together;
+/// [`Error::Link`] for a library that is not one to link; [`Error::Io`]; those of
+/// `unchanged`.
+pub(crate) fn prepare(
+    sources: &Sources,
+    digest: Option<Digest>,
+    folder: &Path,
+    unchanged: impl FnOnce() -> Result<(), Error>,
+) -> Result<SitePackages, Error> {
+    let Some(digest) = digest else {
+        return Ok(SitePackages::default());
+    };
+    if let Some(tree) = sources.in_place()? {
+        return Ok(SitePackages {
+            tree: Some(tree.to_owned()),
+            ..SitePackages::default()
+        });
+    }
+    let staged = folder::staged(folder, STAGED, digest, |dir| {
+        make(&sources.list, dir)?;
+        unchanged()
+    })?;
+    let path = staged.join(RECORD);
+    let bytes = fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
+    let record = serde_json::from_slice(&bytes)
+        .map_err(|e| Error::io("read", &path, std::io::Error::other(e)))?;
+    Ok(SitePackages {
+        tree: Some(staged.join(TREE)),
+        staged: Some(staged),
+        record,
+    })
+}
+
+/// One file on its way into the tree.
+struct Member {
+    /// Where it goes, below /site-packages, with `/`.
+    path: String,
+    content: Content,
+}
+
+enum Content {
+    File(PathBuf),
+    Bytes(Vec<u8>),
+    /// To Python a package without modules.
+    EmptyFolder,
+}
+
+impl Content {
+    fn read(&self) -> Result<std::borrow::Cow<'_, [u8]>, Error> {
+        match self {
+            Self::Bytes(bytes) => Ok(bytes.into()),
+            Self::EmptyFolder => Ok([][..].into()),
+            Self::File(path) => {
+                let bytes = fs::read(path).map_err(|e| Error::io("read", path, e))?;
+                Ok(bytes.into())
+            }
+        }
+    }
+}
+
+/// What one source brings.
+#[derive(Default)]
+struct Contents {
+    members: Vec<Member>,
+    notes: Vec<String>,
+}
+
+fn make(sources: &[Source], dir: &Path) -> Result<(), Error> {
+    let contents = sources.par_iter().map(contents).collect::<Vec<_>>();
+    let contents = all(contents)?;
+    let mut record = Record::default();
+    let mut tree: BTreeMap<String, (usize, Content)> = BTreeMap::new();
+    let mut conflicts = Vec::new();
+    let mut native = Vec::new();
+    for (index, contents) in contents.into_iter().enumerate() {
+        let source = &sources[index];
+        for note in contents.notes {
+            record.notes.push(format!("{}: {note}", source.key));
+        }
+        for member in contents.members {
+            // A bare library gets its place when it is known what it is.
+            let bare = matches!(source.kind, Kind::Library(_));
+            if bare || is_library(Path::new(&member.path)) {
+                native.push(Candidate {
+                    source,
+                    index,
+                    path: member.path.clone(),
+                    bytes: member.content.read()?.into(),
+                });
+            }
+            if bare {
+                continue;
+            }
+            if let Some((other, _)) = tree.get(&member.path) {
+                conflicts.push(format!(
+                    "`{}` comes from {} and from {}",
+                    member.path,
+                    sources[*other].shown(),
+                    source.shown()
+                ));
+                continue;
+            }
+            tree.insert(member.path, (index, member.content));
+        }
+    }
+    let libraries = Libraries::sort(native, &mut record)?;
+    for (path, index) in libraries.places {
+        let placeholder = (index, Content::Bytes(Vec::new()));
+        if let Some((other, _)) = tree.insert(path.clone(), placeholder)
+            && other != index
+        {
+            conflicts.push(format!(
+                "`{path}` comes from {} and from {}",
+                sources[other].shown(),
+                sources[index].shown()
+            ));
+        }
+    }
+    conflicts.extend(clashes(&tree, sources));
+    if !conflicts.is_empty() {
+        return Err(Error::Packages(listed(
+            Report::new("two packages bring the same file").hint("leave one of the two out"),
+            conflicts,
+        )));
+    }
+    #[cfg(feature = "wheels")]
+    record.warnings.extend(unsatisfied(&tree)?);
+
+    write(&dir.join(TREE), &tree)?;
+    let folder = dir.join(LIBRARIES);
+    fs::create_dir(&folder).map_err(|e| Error::io("create", &folder, e))?;
+    for (number, (mut library, bytes)) in libraries.list.into_iter().enumerate() {
+        library.file = format!("{LIBRARIES}/{number}.so");
+        let path = dir.join(&library.file);
+        fs::write(&path, &bytes).map_err(|e| Error::io("write", &path, e))?;
+        record.libraries.push(library);
+    }
+    let path = dir.join(RECORD);
+    let bytes = serde_json::to_vec(&record).unwrap_or_default();
+    fs::write(&path, bytes).map_err(|e| Error::io("write", &path, e))
+}
+
+/// All values, or every error there is: the first, with what the others say as
+/// notes.
+fn all<T>(results: Vec<Result<T, Error>>) -> Result<Vec<T>, Error> {
+    let mut values = Vec::new();
+    let mut errors = Vec::new();
+    for result in results {
+        match result {
+            Ok(value) => values.push(value),
+            Err(error) => errors.push(error),
+        }
+    }
+    match errors.len() {
+        0 => Ok(values),
+        1 => Err(errors.remove(0)),
+        count => {
+            let report = Report::new(format!("{count} packages cannot be used"));
+            let notes = errors
+                .iter()
+                .map(|error| error.report().summary().to_owned());
+            Err(Error::Packages(notes.fold(report, Report::note)))
+        }
+    }
+}
+
+/// `report` with the first findings as notes, and how many more there are.
+pub(crate) fn listed(mut report: Report, findings: Vec<String>) -> Report {
+    let more = findings.len().saturating_sub(SHOWN);
+    for finding in findings.into_iter().take(SHOWN) {
+        report = report.note(finding);
+    }
+    match more {
+        0 => report,
+        more => report.note(format!("and {more} more")),
+    }
+}
+
+fn contents(source: &Source) -> Result<Contents, Error> {
+    let prefix = match source.kind {
+        Kind::Package => format!("{}/", source.file_name()),
+        _ => String::new(),
+    };
+    match source.kind {
+        Kind::Tree | Kind::Package => {
+            let mut contents = Contents::default();
+            for file in source.files()? {
+                let relative = file.strip_prefix(&source.path).unwrap_or(&file);
+                let path = format!("{prefix}{}", guest_path(relative, source)?);
+                let content = match file.is_dir() {
+                    true => Content::EmptyFolder,
+                    false => Content::File(file),
+                };
+                contents.members.push(Member { path, content });
+            }
+            Ok(contents)
+        }
+        Kind::Module | Kind::Library(_) => Ok(Contents {
+            members: vec![Member {
+                path: source.file_name(),
+                content: Content::File(source.path.clone()),
+            }],
+            notes: Vec::new(),
+        }),
+        Kind::Wheel | Kind::Sdist => unpack(source),
+    }
+}
+
+/// A path as Python writes it.
+fn guest_path(relative: &Path, source: &Source) -> Result<String, Error> {
+    let parts: Option<Vec<&str>> = relative
+        .components()
+        .map(|part| part.as_os_str().to_str())
+        .collect();
+    let parts = parts.ok_or_else(|| {
+        Error::Packages(
+            Report::new(format!(
+                "{} holds `{}`, whose name is not UTF-8",
+                source.shown(),
+                relative.display()
+            ))
+            .hint("rename it: WebAssembly's paths are UTF-8"),
+        )
+    })?;
+    Ok(parts.join("/"))
+}
+
+#[cfg(feature = "wheels")]
+fn unpack(source: &Source) -> Result<Contents, Error> {
+    let bytes = fs::read(&source.path).map_err(|e| Error::io("read", &source.path, e))?;
+    let unpacked = match source.kind {
+        Kind::Wheel => crate::archives::wheel::read(&source.file_name(), &bytes)
+            .map(|wheel| (wheel.files, wheel.notes)),
+        _ => crate::archives::sdist::read(&bytes).map(|sdist| (sdist.files, Vec::new())),
+    };
+    let (files, notes) = unpacked.map_err(|problem| {
+        let shown = format!("{} cannot be used: {problem}", source.shown());
+        Error::Packages(Report::new(shown))
+    })?;
+    let members = files.into_iter().map(|(path, content)| Member {
+        path,
+        content: Content::Bytes(content),
+    });
+    Ok(Contents {
+        members: members.collect(),
+        notes,
+    })
+}
+
+#[cfg(not(feature = "wheels"))]
+fn unpack(source: &Source) -> Result<Contents, Error> {
+    let what = match source.kind {
+        Kind::Wheel => "a wheel",
+        _ => "a source distribution",
+    };
+    Err(Error::Packages(
+        Report::new(format!(
+            "{} is {what}, which this crate reads with its feature `wheels` only",
+            source.shown()
+        ))
+        .hint(
+            "in [build-dependencies], write eryx-preinit-build = { version = \"0.1\", features = \
+             [\"wheels\"] }; or name the unpacked package folder",
+        ),
+    ))
+}
+
+/// Files that cannot lie in one folder together.
+fn clashes(tree: &BTreeMap<String, (usize, Content)>, sources: &[Source]) -> Vec<String> {
+    let mut clashes = Vec::new();
+    let mut folded: HashMap<String, &str> = HashMap::new();
+    for (path, (index, _)) in tree {
+        if let Some(other) = folded.insert(path.to_lowercase(), path) {
+            clashes.push(format!(
+                "`{other}` from {} and `{path}` from {} are one file where case does not count",
+                sources[tree[other].0].shown(),
+                sources[*index].shown()
+            ));
+        }
+        let mut folder = path.as_str();
+        while let Some((above, _)) = folder.rsplit_once('/') {
+            if let Some((other, _)) = tree.get(above) {
+                clashes.push(format!(
+                    "`{above}` is a file of {}, and a folder of {}",
+                    sources[*other].shown(),
+                    sources[*index].shown()
+                ));
+            }
+            folder = above;
+        }
+    }
+    clashes
+}
+
+fn write(root: &Path, tree: &BTreeMap<String, (usize, Content)>) -> Result<(), Error> {
+    let create = |path: &Path| fs::create_dir_all(path).map_err(|e| Error::io("create", path, e));
+    create(root)?;
+    let folders: BTreeSet<&str> = tree
+        .keys()
+        .filter_map(|path| path.rsplit_once('/'))
+        .map(|(folder, _)| folder)
+        .collect();
+    for folder in folders {
+        create(&root.join(folder))?;
+    }
+    tree.par_iter().try_for_each(|(path, (_, content))| {
+        let target = root.join(path);
+        match content {
+            Content::File(source) => fs::copy(source, &target).map(drop),
+            Content::Bytes(bytes) => fs::write(&target, bytes),
+            Content::EmptyFolder => fs::create_dir_all(&target),
+        }
+        .map_err(|e| Error::io("write", &target, e))
+    })
+}
+
+/// Warnings on what packages say they need.
+#[cfg(feature = "wheels")]
+fn unsatisfied(tree: &BTreeMap<String, (usize, Content)>) -> Result<Vec<String>, Error> {
+    let mut metadata = Vec::new();
+    let mut importable = BTreeSet::new();
+    for (path, (_, content)) in tree {
+        let (top, rest) = path.split_once('/').unwrap_or((path, ""));
+        let is_metadata = (top.ends_with(".dist-info") && rest == "METADATA")
+            || (top.ends_with(".egg-info") && rest == "PKG-INFO");
+        if is_metadata {
+            metadata.push(String::from_utf8_lossy(&content.read()?).into_owned());
+        }
+        importable.insert(top.strip_suffix(".py").unwrap_or(top).to_owned());
+    }
+    let importable: Vec<String> = importable.into_iter().collect();
+    Ok(crate::packages::requirements::unsatisfied(
+        &metadata,
+        &importable,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Extension};
+
+    const PLAIN: &str = "(module (@dylink.0 (mem-info)) (func (export \"f\")))";
+
+    fn module(name: &str) -> String {
+        format!(
+            "(module (@dylink.0 (mem-info)) (func (export \"PyInit_{name}\") (result i32) i32.const 0))"
+        )
+    }
+
+    /// A folder of files; those that start with `(module` are assembled.
+    fn files(list: &[(&str, &str)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (path, content) in list {
+            let path = dir.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            match content.starts_with("(module") {
+                true => fs::write(path, wat::parse_str(content).unwrap()).unwrap(),
+                false => fs::write(path, content).unwrap(),
+            }
+        }
+        dir
+    }
+
+    /// Stages `packages` and `extensions`, given as paths below `dir`.
+    fn stage(
+        dir: &Path,
+        packages: &[&str],
+        extensions: &[(&str, &str)],
+    ) -> Result<SitePackages, Error> {
+        let config = Config {
+            packages: packages.iter().map(|path| dir.join(path)).collect(),
+            extensions: extensions
+                .iter()
+                .map(|(path, module)| Extension {
+                    module: (!module.is_empty()).then(|| (*module).to_owned()),
+                    ..Extension::new(dir.join(path))
+                })
+                .collect(),
+            site_packages: Some(dir.join("site")).filter(|path| path.is_dir()),
+            ..Config::default()
+        };
+        let sources = Sources::locate(&config, Path::new("out"))?;
+        let digest = sources.digest(|path| {
+            Ok(Digest::of(
+                &fs::read(path).map_err(|e| Error::io("read", path, e))?,
+            ))
+        })?;
+        prepare(&sources, digest, &dir.join("out"), || Ok(()))
+    }
+
+    fn links(staged: &SitePackages) -> Vec<(&str, bool)> {
+        let libraries = staged.record.libraries.iter();
+        libraries
+            .map(|library| (library.name.as_str(), library.openable))
+            .collect()
+    }
+
+    #[track_caller]
+    fn refused(result: Result<SitePackages, Error>, said: &str) {
+        let text = format!("{:?}", result.unwrap_err());
+        assert!(text.contains(said), "{said} is not in:\n{text}");
+    }
+
+    #[test]
+    fn sources_are_merged_and_extensions_get_their_places() {
+        let dir = files(&[
+            ("site/installed.py", "x"),
+            ("site/installed/_c.abi3.so", &module("_c")),
+            ("pkg/__init__.py", "y"),
+            ("one.py", "z"),
+            ("fast.cpython-314-wasm32-wasi.so", &module("fast")),
+            ("built.so", &module("_core")),
+            ("libx.so", PLAIN),
+            (
+                "user.so",
+                "(module (@dylink.0 (mem-info) (needed \"libx.so\" \"libc.so\")) (func (export \"PyInit_user\")))",
+            ),
+        ]);
+        let staged = stage(
+            dir.path(),
+            &["pkg", "one.py"],
+            &[
+                ("fast.cpython-314-wasm32-wasi.so", ""),
+                ("built.so", "pkg._core"),
+                ("libx.so", ""),
+                ("user.so", ""),
+            ],
+        )
+        .unwrap();
+        assert_eq!(
+            links(&staged),
+            [
+                ("/site-packages/installed/_c.abi3.so", true),
+                ("/site-packages/fast.cpython-314-wasm32-wasi.so", true),
+                ("/site-packages/pkg/_core.cpython-314-wasm32-wasi.so", true),
+                ("libx.so", false),
+                ("/site-packages/user.cpython-314-wasm32-wasi.so", true),
+            ]
+        );
+        let tree = staged.tree.clone().unwrap();
+        let size = |path: &str| fs::metadata(tree.join(path)).unwrap().len();
+        assert_eq!(
+            (
+                size("installed.py"),
+                size("pkg/__init__.py"),
+                size("one.py")
+            ),
+            (1, 1, 1)
+        );
+        assert_eq!(size("installed/_c.abi3.so"), 0);
+        assert_eq!(size("pkg/_core.cpython-314-wasm32-wasi.so"), 0);
+        assert!(!tree.join("libx.so").exists());
+        let bytes = staged.read(&staged.record.libraries[3]).unwrap();
+        assert_eq!(
+            Digest::of(&bytes).to_string(),
+            staged.record.libraries[3].digest
+        );
+        assert_eq!(staged.record.warnings, [""; 0]);
+
+        // Editing a source changes nothing that was staged.
+        fs::write(dir.path().join("one.py"), "edited").unwrap();
+        assert_eq!(size("one.py"), 1);
+    }
+
+    #[test]
+    fn a_file_of_two_packages_names_both() {
+        let dir = files(&[
+            ("site/pkg/__init__.py", ""),
+            ("pkg/__init__.py", ""),
+            ("up/PKG/x.py", ""),
+            ("pkg/sub", ""),
+            ("site/pkg/sub/x.py", ""),
+        ]);
+        let result = stage(dir.path(), &["pkg"], &[]);
+        let text = format!("{:?}", result.unwrap_err());
+        let path = |name: &str| dir.path().join(name).display().to_string();
+        for part in [
+            format!(
+                "`pkg/__init__.py` comes from site-packages (`{}`) and from packages[0] (`{}`)",
+                path("site"),
+                path("pkg")
+            ),
+            "`pkg/sub` is a file of packages[0]".to_owned(),
+        ] {
+            assert!(text.contains(&part), "{part} is not in:\n{text}");
+        }
+        refused(stage(dir.path(), &["up/PKG", "pkg"], &[]), "comes from");
+        fs::remove_dir_all(dir.path().join("site")).unwrap();
+        fs::write(dir.path().join("up/PKG/__init__.py"), "").unwrap();
+        refused(
+            stage(dir.path(), &["up/PKG", "pkg"], &[]),
+            "case does not count",
+        );
+    }
+
+    #[test]
+    fn libraries_that_cannot_be_linked_say_why() {
+        let dir = files(&[
+            ("elf.so", "\x7fELF"),
+            ("old.cpython-313-wasm32-wasi.so", &module("old")),
+            ("plain.so", PLAIN),
+            ("renamed.so", &module("_core")),
+            (
+                "needy.so",
+                "(module (@dylink.0 (mem-info) (needed \"libnone.so\" \"renamed.so\")) (func (export \"PyInit_needy\")))",
+            ),
+        ]);
+        for (path, module, said) in [
+            ("elf.so", "", "is an ELF library"),
+            ("old.cpython-313-wasm32-wasi.so", "", "for CPython 3.13"),
+            (
+                "plain.so",
+                "",
+                "exports no `PyInit_plain`), and no other library needs it",
+            ),
+            ("renamed.so", "", "say `module = \"_core\"`"),
+            (
+                "renamed.so",
+                "pkg.other",
+                "it exports no `PyInit_other`, but `PyInit__core`",
+            ),
+            (
+                "needy.so",
+                "",
+                "needs the library `libnone.so`, which is not there",
+            ),
+        ] {
+            refused(stage(dir.path(), &[], &[(path, module)]), said);
+        }
+        // All at once.
+        let both = stage(dir.path(), &[], &[("elf.so", ""), ("plain.so", "")]);
+        refused(both, "2 problems with native extensions");
+        assert_eq!(
+            fs::read_dir(dir.path().join("out")).unwrap().count(),
+            0,
+            "nothing is left of a refused set"
+        );
+    }
+
+    #[test]
+    fn a_folder_may_hold_libraries_for_the_machine_that_builds() {
+        let dir = files(&[
+            ("site/pkg/__init__.py", ""),
+            (
+                "site/pkg/_speedups.cpython-314-x86_64-linux-gnu.so",
+                "\x7fELF",
+            ),
+            ("site/pkg/libodd.so", PLAIN),
+        ]);
+        let staged = stage(dir.path(), &[], &[]).unwrap();
+        assert_eq!(links(&staged), []);
+        let warnings = staged.record.warnings.join("\n");
+        assert!(
+            warnings.contains("`pkg._speedups` is missing"),
+            "{warnings}"
+        );
+        assert!(
+            warnings.contains("no extension module, and no other library needs it"),
+            "{warnings}"
+        );
+        let why = &staged.record.foreign["pkg._speedups"];
+        assert!(why.contains("CPython 3.14 on x86_64-linux-gnu"), "{why}");
+    }
+
+    #[cfg(not(feature = "wheels"))]
+    #[test]
+    fn a_wheel_names_the_feature_that_reads_it() {
+        let dir = files(&[("a-1-py3-none-any.whl", ""), ("a.tar.gz", "")]);
+        for path in ["a-1-py3-none-any.whl", "a.tar.gz"] {
+            refused(stage(dir.path(), &[path], &[]), "features = [\"wheels\"]");
+        }
+    }
+
+    #[cfg(feature = "wheels")]
+    #[test]
+    fn a_wheel_s_extensions_are_linked_and_its_needs_looked_at() {
+        let native = wat::parse_str(module("_x")).unwrap();
+        let wheel = crate::archives::wheel::tests::wheel(&[
+            ("app/__init__.py", b""),
+            ("app/_x.cpython-314-wasm32-wasi.so", &native),
+        ]);
+        let dir = files(&[("wanting/wanting.py", ""), ("wanting/setup.py", "")]);
+        fs::write(
+            dir.path().join("app-1.0-cp314-cp314-wasi_0_0_0_wasm32.whl"),
+            &wheel,
+        )
+        .unwrap();
+        let staged = stage(
+            dir.path(),
+            &["wanting"],
+            &[("app-1.0-cp314-cp314-wasi_0_0_0_wasm32.whl", "")],
+        )
+        .unwrap();
+        assert_eq!(
+            links(&staged),
+            [("/site-packages/app/_x.cpython-314-wasm32-wasi.so", true)]
+        );
+        fs::write(dir.path().join("app-1.0-py3-none-any.whl"), &wheel).unwrap();
+        let twice = stage(
+            dir.path(),
+            &["app-1.0-py3-none-any.whl"],
+            &[("app-1.0-cp314-cp314-wasi_0_0_0_wasm32.whl", "")],
+        );
+        refused(twice, "`app/__init__.py` comes from packages[0]");
+        fs::write(
+            dir.path().join("app-1.0-py3-none-any.whl"),
+            &wheel[..wheel.len() / 2],
+        )
+        .unwrap();
+        refused(
+            stage(dir.path(), &["app-1.0-py3-none-any.whl"], &[]),
+            "packages[0] (`",
+        );
+    }
+}

@@ -1,0 +1,207 @@
+//! What unit tests need to run a real runtime without the cache and the
+//! configuration around it.
+
+use crate::guest::engine::{self, Compiler};
+use crate::guest::failure::Failure;
+use crate::guest::host::{self, GuestSetup};
+use crate::guest::script::Script;
+use crate::guest::snapshot;
+use crate::inputs::runtime;
+use crate::inputs::stdlib::{self, StdlibSource};
+use crate::wasm::bodies::{self, Bodies};
+use crate::wasm::{initialize, link};
+use std::cell::OnceCell;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+/// The folder of that version of eryx-runtime, which this workspace locks.
+pub(crate) fn package(version: &str) -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    let metadata = |options: &[&str]| {
+        cargo_metadata::MetadataCommand::new()
+            .cargo_path(env!("CARGO"))
+            .manifest_path(&manifest)
+            .other_options(options.iter().map(|&s| s.to_owned()).collect::<Vec<_>>())
+            .exec()
+    };
+    // What is never compiled is not downloaded by `cargo test` alone.
+    let metadata = metadata(&["--locked", "--offline"])
+        .or_else(|_| metadata(&["--locked"]))
+        .unwrap();
+    let package = metadata
+        .packages
+        .iter()
+        .find(|p| p.name.as_str() == "eryx-runtime" && p.version.to_string() == version)
+        .unwrap();
+    package.manifest_path.parent().unwrap().into()
+}
+
+/// One runtime, linked, and the compiled code to take snapshots with.
+pub(crate) struct Workbench {
+    pub(crate) linked: Vec<u8>,
+    engine: Engine,
+    stdlib: PathBuf,
+    folder: tempfile::TempDir,
+}
+
+impl Workbench {
+    pub(crate) fn new(version: &str) -> Self {
+        let files = runtime::library_files(&package(version)).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let archive = StdlibSource::Embedded.archive().unwrap().unwrap();
+        std::fs::create_dir(folder.path().join("site-packages")).unwrap();
+        Self {
+            linked: link::link(&runtime::load(&files, true).unwrap(), &[]).unwrap(),
+            engine: engine::engine(Compiler::Winch).unwrap(),
+            stdlib: stdlib::unpack_stdlib(&archive, folder.path()).unwrap(),
+            folder,
+        }
+    }
+
+    /// Adds a module to /site-packages, or takes it away.
+    pub(crate) fn module(&self, name: &str, code: Option<&str>) {
+        let path = self.site_packages().join(format!("{name}.py"));
+        match code {
+            Some(code) => std::fs::write(path, code).unwrap(),
+            None => std::fs::remove_file(path).unwrap(),
+        }
+    }
+
+    /// Adds a copy of the package in `folder` to /site-packages.
+    pub(crate) fn package(&self, name: &str, folder: &Path) {
+        let target = self.site_packages().join(name);
+        for entry in walkdir::WalkDir::new(folder) {
+            let entry = entry.unwrap();
+            let path = target.join(entry.path().strip_prefix(folder).unwrap());
+            match entry.file_type().is_dir() {
+                true => std::fs::create_dir_all(path).unwrap(),
+                false => drop(std::fs::copy(entry.path(), path).unwrap()),
+            }
+        }
+    }
+
+    fn site_packages(&self) -> PathBuf {
+        self.folder.path().join("site-packages")
+    }
+
+    fn with_surroundings<T>(&self, entropy: u8, run: impl FnOnce(&GuestSetup<'_>) -> T) -> T {
+        run(&GuestSetup {
+            stdlib: &self.stdlib,
+            site_packages: &self.site_packages(),
+            epoch_seconds: host::DEFAULT_EPOCH_SECONDS,
+            seed: [entropy; 32],
+            memory_limit: 1 << 30,
+            scratch: self.folder.path(),
+        })
+    }
+
+    fn compile(&self, component: &[u8], bodies: Bodies) -> Component {
+        let part = bodies::runnable(component, &self.linked, bodies).unwrap();
+        snapshot::compile(&self.engine, Compiler::Winch, &part).unwrap()
+    }
+
+    /// Executes `scripts` in a Python that has just started, on the host that
+    /// snapshots are taken on: what each printed, or Python's error.
+    pub(crate) fn fresh(&self, scripts: &[&str]) -> Vec<Result<String, String>> {
+        let code = Code::new(self, self.linked.clone());
+        let executed = code.run(0, |component, surroundings| {
+            snapshot::execute(component, surroundings, scripts)
+        });
+        executed.into_iter().map(|(result, _)| result).collect()
+    }
+
+    /// Takes snapshots, with `imports` and `on_restore` each.
+    pub(crate) fn snapshots(&self, scripts: &[(&[&str], &[&str])]) -> Vec<Restorable<'_>> {
+        let skeleton = bodies::skeleton(&self.linked).unwrap();
+        let instrumented = snapshot::instrument(&skeleton).unwrap();
+        let code = Code::new(self, instrumented.skeleton.clone());
+        let take = |(imports, on_restore): &(&[&str], &[&str])| {
+            let [imports, on_restore] = [imports, on_restore]
+                .map(|list| list.iter().map(|&s| s.to_owned()).collect::<Vec<_>>());
+            let script = Script {
+                imports: &imports,
+                on_restore: &on_restore,
+                setup: None,
+                watch_misses: false,
+                timeout: Duration::from_secs(600),
+            };
+            let (taken, ..) = code.run(0, |component, surroundings| {
+                snapshot::take(&instrumented, component, surroundings, &script)
+            });
+            let whole = bodies::with_bodies(&taken, &self.linked).unwrap();
+            let whole = initialize::restore_initialize(&whole).unwrap().into_owned();
+            Restorable {
+                code: Code::new(self, whole.clone()),
+                whole,
+            }
+        };
+        scripts.iter().map(take).collect()
+    }
+}
+
+/// A finished snapshot.
+pub(crate) struct Restorable<'a> {
+    pub(crate) whole: Vec<u8>,
+    code: Code<'a>,
+}
+
+impl Restorable<'_> {
+    /// Executes `scripts` in one new instance, on a host whose randomness `entropy`
+    /// stands for: what each printed, or Python's error.
+    pub(crate) fn execute(&self, entropy: u8, scripts: &[&str]) -> Vec<Result<String, String>> {
+        let executed = self.code.run(entropy, |component, surroundings| {
+            snapshot::execute(component, surroundings, scripts)
+        });
+        executed.into_iter().map(|(result, _)| result).collect()
+    }
+
+    /// How long each of `scripts` takes in a new instance of `component`, which is
+    /// this snapshot compiled in some other way.
+    pub(crate) fn time(&self, component: &Component, scripts: &[&str]) -> Vec<Duration> {
+        let executed = self.code.bench.with_surroundings(1, |surroundings| {
+            snapshot::execute(component, surroundings, scripts)
+        });
+        let executed = executed.unwrap_or_else(|failure| panic!("{:?}", failure.into_error()));
+        executed.into_iter().map(|(_, took)| took).collect()
+    }
+}
+
+/// A component, compiled as it is in a build: the profiled bodies, and if these do
+/// not do, all of them.
+struct Code<'a> {
+    bench: &'a Workbench,
+    bytes: Vec<u8>,
+    start: Component,
+    all: OnceCell<Component>,
+}
+
+impl<'a> Code<'a> {
+    fn new(bench: &'a Workbench, bytes: Vec<u8>) -> Self {
+        Self {
+            bench,
+            start: bench.compile(&bytes, Bodies::Start),
+            bytes,
+            all: OnceCell::new(),
+        }
+    }
+
+    fn run<T>(
+        &self,
+        entropy: u8,
+        run: impl Fn(&Component, &GuestSetup<'_>) -> Result<T, Failure>,
+    ) -> T {
+        let result = self.bench.with_surroundings(entropy, |surroundings| {
+            match run(&self.start, surroundings) {
+                Err(Failure::Trap(error)) => {
+                    eprintln!("with all bodies, after: {error:?}");
+                    let compile = || self.bench.compile(&self.bytes, Bodies::All);
+                    run(self.all.get_or_init(compile), surroundings)
+                }
+                done => done,
+            }
+        });
+        result.unwrap_or_else(|failure| panic!("{:?}", failure.into_error()))
+    }
+}

@@ -1,0 +1,702 @@
+//! Compile only the functions that run.
+//!
+//! CPython's start-up and a handful of imports execute a third of its
+//! functions, and compiling the rest is most of what a pre-initialisation
+//! costs. So the component that runs at build time has the body of every other
+//! function replaced by `unreachable`, and the snapshot gets all original bodies
+//! back.
+//!
+//! Why that is sound: a function that traps cannot return a wrong value, and
+//! WebAssembly code cannot catch a trap. An execution that reaches its end
+//! without a trap has therefore run only original bodies, and left exactly the
+//! memory, globals and tables the full component would have left. One that does
+//! trap is thrown away and run again on the full component (`snapshot.rs`).
+//! Nothing the guest can observe changes: a function pointer is a position in a
+//! table, and positions stay, although some hold null, which traps as well when it is
+//! called (compiled C reads no table, and a test looks whether that holds); indices of
+//! functions exist only in code. Which functions to keep is thus a question of speed
+//! alone, and a wrong profile costs only time.
+//!
+//! wizer itself sees no bodies at all: it reads and writes exports, globals,
+//! memories and data, and would validate every body up to three times in a build
+//! script with debug assertions.
+
+use crate::store::digest::Digest;
+use crate::wasm::sections::{self, Section, id, module_id};
+use anyhow::{Context, Result, ensure};
+use rayon::prelude::*;
+use std::collections::HashMap;
+use std::ops::Range;
+use wasm_encoder::reencode::Reencode;
+use wasm_encoder::{
+    ElementSection, Elements, Encode, ExportSection, FunctionSection, GlobalSection, Section as _,
+    StartSection,
+};
+use wasmparser::{
+    BinaryReader, Element, ElementItems, ElementKind, ElementSectionReader, ExportSectionReader,
+    FunctionBody, FunctionSectionReader, GlobalSectionReader, ImportSectionReader, Operator,
+    TypeRef,
+};
+
+/// No locals, `unreachable`, `end`: valid for every function type.
+const TRAP_BODY: [u8; 3] = [0x00, 0x00, 0x0b];
+
+/// How far apart two table entries may be for one element segment to span them, with
+/// traps between: each segment has its own bounds check.
+const MAX_GAP: usize = 4;
+
+/// Recorded by `cargo test --release record_profile -- --ignored`; see there for
+/// the format.
+const PROFILES: &[u8] = include_bytes!("bodies/profiles.bin");
+
+/// Which bodies the component that runs at build time keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bodies {
+    /// Those that starting Python and importing modules runs.
+    Start,
+    /// Those that a restored snapshot needs to execute a statement.
+    Execute,
+    /// Every body.
+    All,
+}
+
+impl Bodies {
+    /// For cache keys and verbose output.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Execute => "execute",
+            Self::All => "all",
+        }
+    }
+}
+
+/// `component` with every function body replaced by a trap.
+pub(crate) fn skeleton(component: &[u8]) -> Result<Vec<u8>> {
+    sections::map_section(component, id::CODE, |_, code, out| {
+        sections::push(out, id::CODE, &traps(code)?);
+        Ok(())
+    })
+}
+
+/// `skeleton` (or what wizer made of it) with all bodies of `component` back.
+///
+/// Modules are matched by their position: wizer keeps their order and appends
+/// its own accessor module, which stays as it is.
+pub(crate) fn with_bodies(skeleton: &[u8], component: &[u8]) -> Result<Vec<u8>> {
+    let codes = codes(component)?;
+    sections::map_section(skeleton, id::CODE, |position, stub, out| {
+        let code = codes.get(position).copied().flatten();
+        if let Some(code) = code {
+            same_functions(position, stub, code)?;
+        }
+        sections::push(out, id::CODE, code.unwrap_or(stub));
+        Ok(())
+    })
+}
+
+/// What to compile in place of [`with_bodies`]: only `bodies`, and only the table
+/// entries that lead to them.
+pub(crate) fn runnable(skeleton: &[u8], component: &[u8], bodies: Bodies) -> Result<Vec<u8>> {
+    let profiles = Profiles::parse(PROFILES)?;
+    let codes = codes(component)?;
+    sections::map_core_modules(skeleton, &mut |position, module| {
+        let Some(code) = codes.get(position).copied().flatten() else {
+            return Ok(None);
+        };
+        let count = function_count(code)?;
+        let profile = profiles.find(count, code.len());
+        let hot = match bodies {
+            Bodies::All => None,
+            Bodies::Start => profile.map(|p| p.start),
+            Bodies::Execute => profile.map(|p| p.execute),
+        };
+        trimmed(position, module, code, hot)
+            .map(Some)
+            .with_context(|| format!("in core module {position}"))
+    })
+}
+
+/// One module of [`runnable`].
+fn trimmed(
+    position: usize,
+    module: &[u8],
+    code: &[u8],
+    hot: Option<Bitmap<'_>>,
+) -> Result<Vec<u8>> {
+    let (kind, sections) = sections::parse(module)?;
+    let mut functions = Functions::new(&sections, hot)?;
+    let mut out = Vec::with_capacity(module.len() + code.len() / 2);
+    out.extend_from_slice(&kind.header());
+    for section in sections {
+        let reader = BinaryReader::new(section.data, 0);
+        match section.id {
+            module_id::FUNCTION => {
+                let mut new = FunctionSection::new();
+                for &function in &functions.kept {
+                    new.function(functions.types[function]);
+                }
+                new.append_to(&mut out);
+            }
+            id::CODE => {
+                same_functions(position, section.data, code)?;
+                sections::push(&mut out, id::CODE, &functions.code(code)?);
+            }
+            module_id::EXPORT => {
+                let mut new = ExportSection::new();
+                functions.parse_export_section(&mut new, ExportSectionReader::new(reader)?)?;
+                new.append_to(&mut out);
+            }
+            module_id::GLOBAL => {
+                let mut new = GlobalSection::new();
+                functions.parse_global_section(&mut new, GlobalSectionReader::new(reader)?)?;
+                new.append_to(&mut out);
+            }
+            module_id::START => {
+                let function = functions.moved(reader.clone().read_var_u32()?);
+                StartSection {
+                    function_index: function,
+                }
+                .append_to(&mut out);
+            }
+            module_id::ELEMENT => {
+                let mut new = ElementSection::new();
+                functions.in_table = true;
+                for element in ElementSectionReader::new(reader)? {
+                    functions.element(&mut new, element?)?;
+                }
+                functions.in_table = false;
+                new.append_to(&mut out);
+            }
+            id::CUSTOM => {}
+            _ => sections::push(&mut out, section.id, section.data),
+        }
+    }
+    Ok(out)
+}
+
+/// The functions of one module, some of them left out: not only their bodies,
+/// since thousands of functions that only trap still take seconds to compile
+/// without optimisation. Each left-out function is replaced by a trap of its
+/// type, wherever it is named.
+struct Functions<'a> {
+    hot: Option<Bitmap<'a>>,
+    imported: u32,
+    /// Type index of each defined function.
+    types: Vec<u32>,
+    /// Defined functions that stay, in order.
+    kept: Vec<usize>,
+    /// Their new indices.
+    moved: HashMap<usize, u32>,
+    /// Of each type, a left-out function that stays, as a trap.
+    traps: HashMap<u32, usize>,
+    /// A trap for table entries, of whatever type: a call through the table
+    /// checks the type, and traps just the same when it differs.
+    any_trap: Option<usize>,
+    in_table: bool,
+}
+
+impl<'a> Functions<'a> {
+    fn new(sections: &[Section<'_>], hot: Option<Bitmap<'a>>) -> Result<Self> {
+        let mut imported = 0;
+        let mut types = Vec::new();
+        for section in sections {
+            let reader = BinaryReader::new(section.data, 0);
+            match section.id {
+                module_id::IMPORT => {
+                    for import in ImportSectionReader::new(reader)?.into_imports() {
+                        if let TypeRef::Func(_) | TypeRef::FuncExact(_) = import?.ty {
+                            imported += 1;
+                        }
+                    }
+                }
+                module_id::FUNCTION => {
+                    for ty in FunctionSectionReader::new(reader)? {
+                        types.push(ty?);
+                    }
+                }
+                _ => {}
+            }
+        }
+        let mut functions = Self {
+            hot,
+            imported,
+            kept: Vec::new(),
+            moved: HashMap::new(),
+            traps: HashMap::new(),
+            any_trap: None,
+            in_table: false,
+            types,
+        };
+        for (function, &ty) in functions.types.iter().enumerate() {
+            let keep = functions.is_hot(function) || {
+                functions.any_trap.get_or_insert(function);
+                *functions.traps.entry(ty).or_insert(function) == function
+            };
+            if keep {
+                let index = imported + u32::try_from(functions.kept.len())?;
+                functions.moved.insert(function, index);
+                functions.kept.push(function);
+            }
+        }
+        Ok(functions)
+    }
+
+    fn is_hot(&self, function: usize) -> bool {
+        self.hot.is_none_or(|hot| hot.contains(function))
+    }
+
+    /// The new index of a function, or of the trap that stands for it.
+    fn moved(&self, index: u32) -> u32 {
+        let Some(function) = index.checked_sub(self.imported).map(|f| f as usize) else {
+            return index;
+        };
+        let stays = if self.is_hot(function) {
+            Some(function)
+        } else if self.in_table {
+            self.any_trap
+        } else {
+            let ty = self.types.get(function);
+            ty.and_then(|ty| self.traps.get(ty)).copied()
+        };
+        // An index out of range stays one, for validation to find.
+        stays
+            .and_then(|function| self.moved.get(&function))
+            .copied()
+            .unwrap_or(u32::MAX)
+    }
+
+    /// Adds an element segment. Table entries that would trap are left null, and so
+    /// trap too: storing thousands of them is one huge function, which takes Cranelift
+    /// seconds without optimisation.
+    fn element(&mut self, section: &mut ElementSection, element: Element<'_>) -> Result<()> {
+        let (table_index, offset, items) = match (&element.kind, &element.items) {
+            (
+                ElementKind::Active {
+                    table_index,
+                    offset_expr,
+                },
+                ElementItems::Functions(items),
+            ) if self.hot.is_some() => (*table_index, offset_expr, items),
+            _ => return Ok(self.parse_element(section, element)?),
+        };
+        let offset = self.const_expr(offset.clone())?;
+        let items = items.clone().into_iter().collect::<Result<Vec<_>, _>>()?;
+        let stays = |index: u32| {
+            let function = index.checked_sub(self.imported);
+            function.is_none_or(|function| self.is_hot(function as usize))
+        };
+        let stay: Vec<usize> = (0..items.len()).filter(|&at| stays(items[at])).collect();
+        for run in stay.chunk_by(|before, after| after - before <= MAX_GAP) {
+            let (first, last) = (run[0], run[run.len() - 1]);
+            let offset = offset.clone().with_i32_const(i32::try_from(first)?);
+            let moved: Vec<u32> = items[first..=last].iter().map(|&i| self.moved(i)).collect();
+            section.active(
+                table_index,
+                &offset.with_i32_add(),
+                Elements::Functions(moved.into()),
+            );
+        }
+        Ok(())
+    }
+
+    /// The code section of the functions that stay.
+    fn code(&self, code: &[u8]) -> Result<Vec<u8>> {
+        if self.hot.is_none() {
+            return Ok(code.to_vec());
+        }
+        let ranges = bodies(code)?;
+        let bodies = self
+            .kept
+            .par_iter()
+            .map(|&function| match self.is_hot(function) {
+                true => self.body(&code[ranges[function].clone()]),
+                false => Ok(TRAP_BODY.to_vec()),
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let mut out = Vec::with_capacity(code.len() / 2);
+        bodies.len().encode(&mut out);
+        for body in bodies {
+            body.len().encode(&mut out);
+            out.extend_from_slice(&body);
+        }
+        Ok(out)
+    }
+
+    /// A body with the functions it names moved. Everything else is copied.
+    fn body(&self, body: &[u8]) -> Result<Vec<u8>> {
+        let mut out = Vec::with_capacity(body.len() + 16);
+        let mut copied = 0;
+        let mut operators = FunctionBody::new(BinaryReader::new(body, 0)).get_operators_reader()?;
+        while !operators.eof() {
+            let start = operators.original_position();
+            let (opcode, function_index) = match operators.read()? {
+                Operator::Call { function_index } => (0x10, function_index),
+                Operator::ReturnCall { function_index } => (0x12, function_index),
+                Operator::RefFunc { function_index } => (0xd2, function_index),
+                _ => continue,
+            };
+            out.extend_from_slice(&body[copied..start]);
+            out.push(opcode);
+            self.moved(function_index).encode(&mut out);
+            copied = operators.original_position();
+        }
+        out.extend_from_slice(&body[copied..]);
+        Ok(out)
+    }
+}
+
+impl Reencode for Functions<'_> {
+    type Error = std::convert::Infallible;
+
+    fn function_index(
+        &mut self,
+        index: u32,
+    ) -> Result<u32, wasm_encoder::reencode::Error<Self::Error>> {
+        Ok(self.moved(index))
+    }
+}
+
+fn same_functions(position: usize, stub: &[u8], code: &[u8]) -> Result<()> {
+    ensure!(
+        function_count(stub)? == function_count(code)?,
+        "core module {position} changed its number of functions"
+    );
+    Ok(())
+}
+
+/// For the keys of code compiled from a part of the bodies.
+pub(crate) fn profile_digest() -> Digest {
+    Digest::of(PROFILES)
+}
+
+/// Whether the profile leaves out any body of `component`.
+pub(crate) fn is_profiled(component: &[u8]) -> Result<bool> {
+    let profiles = Profiles::parse(PROFILES)?;
+    for code in codes(component)?.into_iter().flatten() {
+        if profiles.find(function_count(code)?, code.len()).is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The code section of each core module, `None` for a module without one.
+fn codes(component: &[u8]) -> Result<Vec<Option<&[u8]>>> {
+    sections::core_modules(component)?
+        .into_iter()
+        .map(|module| {
+            let sections = sections::parse(module)?.1;
+            Ok(sections
+                .into_iter()
+                .find(|section| section.id == id::CODE)
+                .map(|section| section.data))
+        })
+        .collect()
+}
+
+fn function_count(code: &[u8]) -> Result<u32> {
+    Ok(BinaryReader::new(code, 0).read_var_u32()?)
+}
+
+/// The byte ranges of the bodies in a code section, without their size prefix.
+fn bodies(code: &[u8]) -> Result<Vec<Range<usize>>> {
+    let mut reader = BinaryReader::new(code, 0);
+    let count = reader.read_var_u32()?;
+    let mut ranges = Vec::with_capacity((count as usize).min(code.len()));
+    for _ in 0..count {
+        let size = reader.read_var_u32()? as usize;
+        let start = reader.original_position();
+        reader.read_bytes(size)?;
+        ranges.push(start..start + size);
+    }
+    ensure!(reader.eof(), "bytes after the last function body");
+    Ok(ranges)
+}
+
+/// A code section of as many functions, all of which trap.
+fn traps(code: &[u8]) -> Result<Vec<u8>> {
+    let count = function_count(code)?;
+    // A number alone must not decide how much memory this takes.
+    ensure!(
+        count as usize <= code.len(),
+        "{count} function bodies in {} bytes",
+        code.len()
+    );
+    let mut out = Vec::with_capacity(8 + 4 * count as usize);
+    count.encode(&mut out);
+    for _ in 0..count {
+        TRAP_BODY.len().encode(&mut out);
+        out.extend_from_slice(&TRAP_BODY);
+    }
+    Ok(out)
+}
+
+/// The recorded profiles: for each library, bitmaps over its defined functions.
+///
+/// Format, all integers unsigned LEB128: number of libraries, then for each the
+/// number of functions, the size of the code section in bytes, and two bitmaps
+/// (start, execute) of `ceil(functions / 8)` bytes, least significant bit first.
+/// A library is recognised by the two numbers: a false match costs one repeated
+/// run.
+struct Profiles<'a>(Vec<Profile<'a>>);
+
+#[derive(Clone, Copy)]
+struct Profile<'a> {
+    functions: u32,
+    size: usize,
+    start: Bitmap<'a>,
+    execute: Bitmap<'a>,
+}
+
+impl<'a> Profiles<'a> {
+    fn parse(bytes: &'a [u8]) -> Result<Self> {
+        let mut reader = BinaryReader::new(bytes, 0);
+        let count = reader.read_var_u32()?;
+        let mut profiles = Vec::new();
+        for _ in 0..count {
+            let functions = reader.read_var_u32()?;
+            let size = reader.read_var_u32()? as usize;
+            let len = functions.div_ceil(8) as usize;
+            profiles.push(Profile {
+                functions,
+                size,
+                start: Bitmap(reader.read_bytes(len)?),
+                execute: Bitmap(reader.read_bytes(len)?),
+            });
+        }
+        ensure!(reader.eof(), "bytes after the last profile");
+        Ok(Self(profiles))
+    }
+
+    fn find(&self, functions: u32, size: usize) -> Option<Profile<'a>> {
+        self.0
+            .iter()
+            .find(|profile| (profile.functions, profile.size) == (functions, size))
+            .copied()
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Bitmap<'a>(&'a [u8]);
+
+impl Bitmap<'_> {
+    fn contains(self, bit: usize) -> bool {
+        self.0
+            .get(bit / 8)
+            .is_some_and(|byte| byte >> (bit % 8) & 1 == 1)
+    }
+}
+
+#[cfg(test)]
+mod record;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A module that calls, stores and exports a function that is kept (`$hot`)
+    /// and one that is not (`$cold`), and another that imports from it.
+    const COMPONENT: &str = r#"(component
+        (core module $m
+            (import "host" "f" (func $imported))
+            (table (export "table") 2 funcref)
+            (global (export "g") i32 (i32.const 7))
+            (func $cold (param i32) (result i32) local.get 0)
+            (func $other (param i32) (result i32) i32.const 2)
+            (func $hot (export "hot") (result i32)
+                call $imported
+                i32.const 1
+                call $cold
+                drop
+                i32.const 0
+                call $other)
+            (export "cold" (func $cold))
+            (export "unused" (func $other))
+            (elem (i32.const 0) func $cold $hot))
+        (core module $host (func (export "f")))
+        (core instance $h (instantiate $host))
+        (core instance $i (instantiate $m (with "host" (instance $h))))
+        (alias core export $i "hot" (core func $x))
+        (alias core export $i "cold" (core func $y)))"#;
+
+    /// Bit 2: `$hot`.
+    const ONLY_HOT: Bitmap<'static> = Bitmap(&[0b100]);
+
+    fn component() -> Vec<u8> {
+        wat::parse_str(COMPONENT).unwrap()
+    }
+
+    fn valid(bytes: &[u8]) {
+        wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::all())
+            .validate_all(bytes)
+            .unwrap();
+    }
+
+    fn trimmed_first_module(hot: Option<Bitmap<'_>>) -> Vec<u8> {
+        let component = component();
+        let new = sections::map_core_modules(&component, &mut |position, module| {
+            let code = codes(&component)?[position];
+            match (position, code) {
+                (0, Some(code)) => trimmed(0, module, code, hot).map(Some),
+                _ => Ok(None),
+            }
+        })
+        .unwrap();
+        valid(&new);
+        sections::core_modules(&new).unwrap()[0].to_vec()
+    }
+
+    fn exports(module: &[u8]) -> Vec<String> {
+        let sections = sections::parse(module).unwrap().1;
+        let section = sections
+            .iter()
+            .find(|section| section.id == module_id::EXPORT)
+            .unwrap();
+        ExportSectionReader::new(BinaryReader::new(section.data, 0))
+            .unwrap()
+            .into_iter()
+            .map(|export| export.unwrap().name.to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn a_skeleton_is_valid_and_gets_its_bodies_back() {
+        let component = component();
+        let skeleton = skeleton(&component).unwrap();
+        valid(&skeleton);
+        assert_ne!(skeleton, component);
+        assert_eq!(with_bodies(&skeleton, &component).unwrap(), component);
+    }
+
+    #[test]
+    fn a_count_without_bodies_takes_no_memory() {
+        let mut code = Vec::new();
+        u32::MAX.encode(&mut code);
+        assert!(traps(&code).is_err());
+        assert!(bodies(&code).is_err());
+    }
+
+    #[test]
+    fn a_snapshot_of_another_component_is_refused() {
+        let other = wat::parse_str("(component (core module (func)))").unwrap();
+        assert!(with_bodies(&skeleton(&component()).unwrap(), &other).is_err());
+    }
+
+    #[test]
+    fn left_out_functions_become_one_trap_a_type() {
+        let module = trimmed_first_module(Some(ONLY_HOT));
+        assert_eq!(exports(&module), ["table", "g", "hot", "cold", "unused"]);
+        // `$cold` and `$other` have the same type: one trap for both.
+        let code = codes_of(&module);
+        let ranges = bodies(code).unwrap();
+        assert_eq!(ranges.len(), 2);
+        assert_eq!(code[ranges[0].clone()], TRAP_BODY);
+        let text = format!("{:?}", calls(&code[ranges[1].clone()]));
+        // The import keeps its index, both calls go to the trap behind it.
+        assert_eq!(text, "[0, 1, 1]");
+    }
+
+    fn codes_of(module: &[u8]) -> &[u8] {
+        let sections = sections::parse(module).unwrap().1;
+        sections
+            .iter()
+            .find(|section| section.id == id::CODE)
+            .unwrap()
+            .data
+    }
+
+    fn calls(body: &[u8]) -> Vec<u32> {
+        FunctionBody::new(BinaryReader::new(body, 0))
+            .get_operators_reader()
+            .unwrap()
+            .into_iter()
+            .filter_map(|operator| match operator.unwrap() {
+                Operator::Call { function_index } => Some(function_index),
+                _ => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn table_entries_that_would_trap_are_null() {
+        let hot = Bitmap(&[0b0100_0101, 0b10]);
+        let text = "(module
+            (import \"env\" \"t\" (table 20 funcref)) (import \"env\" \"b\" (global i32))
+            (func $0) (func $1) (func $2) (func $3) (func $4) (func $5) (func $6) (func $7)
+            (func $8) (func $9)
+            (elem (global.get 0) func $1 $0 $1 $2 $1 $3 $4 $5 $7 $6 $9))";
+        let module = wat::parse_str(text).unwrap();
+        let new = trimmed(0, &module, codes_of(&module), Some(hot)).unwrap();
+        valid(&new);
+        let section = sections::parse(&new).unwrap().1;
+        let section = section
+            .iter()
+            .find(|section| section.id == module_id::ELEMENT);
+        let segments: Vec<_> =
+            ElementSectionReader::new(BinaryReader::new(section.unwrap().data, 0))
+                .unwrap()
+                .into_iter()
+                .map(|element| {
+                    let element = element.unwrap();
+                    let (ElementItems::Functions(items), ElementKind::Active { offset_expr, .. }) =
+                        (element.items, element.kind)
+                    else {
+                        panic!("another kind of segment");
+                    };
+                    let mut offset = offset_expr.get_operators_reader();
+                    let _base = offset.read().unwrap();
+                    let Operator::I32Const { value } = offset.read().unwrap() else {
+                        panic!("not the base and a number");
+                    };
+                    let items: Vec<u32> = items.into_iter().map(Result::unwrap).collect();
+                    (value, items)
+                })
+                .collect();
+        // Kept: 0, the trap 1, 2, 6, 9. What is further apart than the gap is two segments.
+        assert_eq!(segments, [(1, vec![0, 1, 2]), (9, vec![3, 4])]);
+    }
+
+    #[test]
+    fn python_calls_through_tables_and_never_reads_them() {
+        for version in ["0.5.0", "0.14.0"] {
+            let linked = crate::testing::Workbench::new(version).linked;
+            for code in codes(&linked).unwrap().into_iter().flatten() {
+                let readers = bodies(code).unwrap().into_par_iter().filter(|range| {
+                    FunctionBody::new(BinaryReader::new(&code[range.clone()], 0))
+                        .get_operators_reader()
+                        .unwrap()
+                        .into_iter()
+                        .any(|operator| {
+                            matches!(
+                                operator.unwrap(),
+                                Operator::TableGet { .. }
+                                    | Operator::TableCopy { .. }
+                                    | Operator::RefIsNull
+                                    | Operator::RefFunc { .. }
+                            )
+                        })
+                });
+                assert_eq!(readers.count(), 0, "{version}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_recorded_profiles_parse_and_make_sense() {
+        let profiles = Profiles::parse(PROFILES).unwrap();
+        assert!(!profiles.0.is_empty());
+        for profile in profiles.0 {
+            let count = |bitmap: Bitmap<'_>| {
+                (0..profile.functions as usize)
+                    .filter(|&function| bitmap.contains(function))
+                    .count()
+            };
+            assert!(count(profile.start) > 0 && count(profile.execute) > 0);
+            assert!(count(profile.start) < profile.functions as usize / 2);
+        }
+        for cut in 1..PROFILES.len().min(200) {
+            assert!(Profiles::parse(&PROFILES[..PROFILES.len() - cut]).is_err());
+        }
+    }
+}

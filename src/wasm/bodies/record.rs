@@ -1,0 +1,321 @@
+//! Recording the profiles: which functions of the base libraries run.
+//!
+//! Every function gets a prologue that sets its byte in a memory of its own,
+//! which wizer's snapshot then shows like any other memory.
+//!
+//! To record again, when a runtime with other libraries ships:
+//!
+//! ```text
+//! ERYX_PREINIT_RECORD=/path/to/eryx-runtime-0.5.0:/path/to/eryx-runtime-0.14.0 \
+//!     cargo test --release --lib record_profiles -- --ignored
+//! ```
+
+use super::*;
+use crate::guest::engine::{self, Compiler};
+use crate::guest::host::{self, GuestSetup};
+use crate::guest::script::Script;
+use crate::guest::snapshot;
+use crate::inputs::runtime;
+use crate::inputs::stdlib::{self, StdlibSource};
+use crate::wasm::{initialize, link};
+use std::path::Path;
+use std::time::Duration;
+use wasm_encoder::reencode::utils as reencode;
+use wasm_encoder::{MemorySection, MemoryType};
+use wasmparser::{DataKind, MemorySectionReader};
+
+/// Sections that come after the memory section.
+fn after_memory(section: u8) -> bool {
+    !matches!(section, 0..=module_id::MEMORY)
+}
+
+/// The index the coverage memory has, or will have, in a module.
+fn memories(module: &[u8]) -> Result<u32> {
+    let mut count = 0;
+    for payload in wasmparser::Parser::new(0).parse_all(module) {
+        match payload? {
+            wasmparser::Payload::ImportSection(imports) => {
+                for import in imports.into_imports() {
+                    if matches!(import?.ty, wasmparser::TypeRef::Memory(_)) {
+                        count += 1;
+                    }
+                }
+            }
+            wasmparser::Payload::MemorySection(memories) => count += memories.count(),
+            _ => {}
+        }
+    }
+    Ok(count)
+}
+
+/// Adds the coverage memory and the prologues.
+fn with_coverage(component: &[u8]) -> Result<Vec<u8>> {
+    sections::map_core_modules(component, &mut |_, module| {
+        let (kind, sections) = sections::parse(module)?;
+        let Some(code) = sections.iter().find(|section| section.id == id::CODE) else {
+            return Ok(None);
+        };
+        // wizer adds to an export section, but does not make one.
+        if !sections
+            .iter()
+            .any(|section| section.id == module_id::EXPORT)
+        {
+            return Ok(None);
+        }
+        let memory = memories(module)?;
+        let pages = u64::from(function_count(code.data)?.div_ceil(1 << 16));
+        let mut out = kind.header().to_vec();
+        let mut pending = true;
+        for section in &sections {
+            if pending && (section.id == module_id::MEMORY || after_memory(section.id)) {
+                let mut new = MemorySection::new();
+                if section.id == module_id::MEMORY {
+                    let reader = MemorySectionReader::new(BinaryReader::new(section.data, 0))?;
+                    reencode::parse_memory_section(
+                        &mut wasm_encoder::reencode::RoundtripReencoder,
+                        &mut new,
+                        reader,
+                    )?;
+                }
+                new.memory(MemoryType {
+                    minimum: pages,
+                    maximum: None,
+                    memory64: false,
+                    shared: false,
+                    page_size_log2: None,
+                });
+                let mut payload = Vec::new();
+                new.encode(&mut payload);
+                // The section encodes its own size in front.
+                let mut reader = BinaryReader::new(&payload, 0);
+                reader.read_var_u32()?;
+                sections::push(
+                    &mut out,
+                    module_id::MEMORY,
+                    &payload[reader.original_position()..],
+                );
+                pending = false;
+                if section.id == module_id::MEMORY {
+                    continue;
+                }
+            }
+            if section.id == id::CODE {
+                sections::push(&mut out, id::CODE, &prologues(section.data, memory)?);
+            } else {
+                sections::push(&mut out, section.id, section.data);
+            }
+        }
+        Ok(Some(out))
+    })
+}
+
+fn prologues(code: &[u8], memory: u32) -> Result<Vec<u8>> {
+    let mut out = Vec::new();
+    let ranges = bodies(code)?;
+    ranges.len().encode(&mut out);
+    for (function, range) in ranges.into_iter().enumerate() {
+        let body = &code[range];
+        let mut locals = FunctionBody::new(BinaryReader::new(body, 0)).get_locals_reader()?;
+        for _ in 0..locals.get_count() {
+            locals.read()?;
+        }
+        let split = locals.original_position();
+        let mut new = body[..split].to_vec();
+        new.push(0x41); // i32.const: the function
+        i32::try_from(function)?.encode(&mut new);
+        new.extend([0x41, 1]); // i32.const 1
+        new.extend([0x3a, 0x40]); // i32.store8, with an explicit memory
+        memory.encode(&mut new);
+        new.push(0); // offset
+        new.extend(&body[split..]);
+        new.len().encode(&mut out);
+        out.extend(new);
+    }
+    Ok(out)
+}
+
+/// The functions a snapshot's coverage memories name, by module.
+fn covered(snapshot: &[u8], original: &[u8]) -> Result<Vec<Vec<usize>>> {
+    let mut all = Vec::new();
+    for (module, original) in sections::core_modules(snapshot)?
+        .into_iter()
+        .zip(sections::core_modules(original)?)
+    {
+        let memory = memories(original)?;
+        let mut functions = Vec::new();
+        let data = sections::parse(module)?
+            .1
+            .into_iter()
+            .find(|section| section.id == module_id::DATA);
+        if let Some(data) = data {
+            for segment in wasmparser::DataSectionReader::new(BinaryReader::new(data.data, 0))? {
+                let segment = segment?;
+                if let DataKind::Active {
+                    memory_index,
+                    offset_expr,
+                } = segment.kind
+                    && memory_index == memory
+                {
+                    let Operator::I32Const { value } = offset_expr.get_operators_reader().read()?
+                    else {
+                        anyhow::bail!("wizer writes constant offsets");
+                    };
+                    let set = segment
+                        .data
+                        .iter()
+                        .enumerate()
+                        .filter(|(_, byte)| **byte != 0);
+                    functions.extend(set.map(|(at, _)| value as usize + at));
+                }
+            }
+        }
+        all.push(functions);
+    }
+    Ok(all)
+}
+
+/// Runs `scripts` in `component`; what ran, and the snapshot.
+fn run(component: &[u8], stdlib: &Path, scripts: &[String], finalize: bool) -> Vec<Vec<usize>> {
+    let instrumented_for_coverage = with_coverage(component).unwrap();
+    let instrumented = snapshot::instrument(&instrumented_for_coverage).unwrap();
+    let engine = engine::engine(Compiler::Cranelift).unwrap();
+    let compiled = snapshot::compile(&engine, Compiler::Cranelift, &instrumented.skeleton).unwrap();
+    let empty = tempfile::tempdir().unwrap();
+    let snapshot = snapshot::record(
+        &instrumented,
+        &compiled,
+        &surroundings(stdlib, empty.path()),
+        scripts,
+        if finalize { &FAILING } else { &[] },
+        finalize,
+    )
+    .unwrap_or_else(|failure| panic!("{:?}", failure.into_error()));
+    covered(&snapshot, component).unwrap()
+}
+
+fn surroundings<'a>(stdlib: &'a Path, site_packages: &'a Path) -> GuestSetup<'a> {
+    GuestSetup {
+        stdlib,
+        site_packages,
+        epoch_seconds: host::DEFAULT_EPOCH_SECONDS,
+        seed: [7; 32],
+        memory_limit: 2 << 30,
+        scratch: stdlib.parent().unwrap_or(stdlib),
+    }
+}
+
+/// What goes wrong while a snapshot is made, and has to be reported.
+const FAILING: [&str; 4] = [
+    "import not_there",
+    "a b",
+    "raise ValueError('x') from OSError(2)",
+    "print(compile, repr(OSError))\nraise ImportError('x')",
+];
+
+/// What a snapshot is likely to run: every importable module of the standard
+/// library, and everyday use of the language.
+fn start_scripts() -> Vec<String> {
+    [include_str!("imports.py"), include_str!("everyday.py")]
+        .map(str::to_owned)
+        .to_vec()
+}
+
+/// What a restored snapshot is tried with: as few functions as will do, since each
+/// costs the first build of a runtime time.
+fn execute_scripts() -> Vec<String> {
+    ["pass", "pass"].map(str::to_owned).to_vec()
+}
+
+fn plain_snapshot(linked: &[u8], stdlib: &Path, imports: &[String]) -> Vec<u8> {
+    let skeleton = skeleton(linked).unwrap();
+    let instrumented = snapshot::instrument(&skeleton).unwrap();
+    let code = runnable(&instrumented.skeleton, linked, Bodies::All).unwrap();
+    let engine = engine::engine(Compiler::Winch).unwrap();
+    let compiled = snapshot::compile(&engine, Compiler::Winch, &code).unwrap();
+    let empty = tempfile::tempdir().unwrap();
+    let script = Script {
+        imports,
+        on_restore: &[],
+        setup: None,
+        watch_misses: false,
+        timeout: Duration::from_secs(60),
+    };
+    let taken = snapshot::take(
+        &instrumented,
+        &compiled,
+        &surroundings(stdlib, empty.path()),
+        &script,
+    );
+    let (taken, ..) = taken.unwrap_or_else(|failure| panic!("{:?}", failure.into_error()));
+    let whole = with_bodies(&taken, linked).unwrap();
+    initialize::restore_initialize(&whole).unwrap().into_owned()
+}
+
+#[test]
+#[ignore = "rewrites src/hot/profiles.bin; run by hand when a runtime with new libraries ships"]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a maintainer's switch, not a build's"
+)]
+fn record_profiles() {
+    let packages = std::env::var_os("ERYX_PREINIT_RECORD").expect("ERYX_PREINIT_RECORD is set");
+    let stdlib_dir = tempfile::tempdir().unwrap();
+    let archive = StdlibSource::Embedded.archive().unwrap().unwrap();
+    let stdlib = stdlib::unpack_stdlib(&archive, stdlib_dir.path()).unwrap();
+    let mut profiles: Vec<(u32, usize, [Vec<usize>; 2])> = Vec::new();
+    for package in std::env::split_paths(&packages) {
+        let files = runtime::library_files(&package).unwrap();
+        let linked = link::link(&runtime::load(&files, true).unwrap(), &[]).unwrap();
+        let start = run(&linked, &stdlib, &start_scripts(), true);
+        // What a statement needs differs a little with what was imported.
+        let execute = [&[][..], &["json", "re"], &["asyncio", "logging", "random"]]
+            .map(|imports| {
+                let imports: Vec<String> = imports.iter().map(|&s: &&str| s.to_owned()).collect();
+                let restored = plain_snapshot(&linked, &stdlib, &imports);
+                run(&restored, &stdlib, &execute_scripts(), false)
+            })
+            .into_iter()
+            .reduce(|mut all, more| {
+                for (all, more) in all.iter_mut().zip(more) {
+                    all.extend(more);
+                    all.sort();
+                    all.dedup();
+                }
+                all
+            })
+            .unwrap();
+        let codes = codes(&linked).unwrap();
+        for ((code, start), execute) in codes.into_iter().zip(start).zip(execute) {
+            let Some(code) = code else { continue };
+            let count = function_count(code).unwrap();
+            // Small modules are quicker to compile than to look up.
+            if count < 500 {
+                continue;
+            }
+            eprintln!(
+                "{}: {count} functions, {} start, {} execute",
+                package.display(),
+                start.len(),
+                execute.len()
+            );
+            if !profiles.iter().any(|p| (p.0, p.1) == (count, code.len())) {
+                profiles.push((count, code.len(), [start, execute]));
+            }
+        }
+    }
+    let mut out = Vec::new();
+    profiles.len().encode(&mut out);
+    for (count, size, bitmaps) in profiles {
+        count.encode(&mut out);
+        size.encode(&mut out);
+        for functions in bitmaps {
+            let mut bitmap = vec![0u8; count.div_ceil(8) as usize];
+            for function in functions {
+                bitmap[function / 8] |= 1 << (function % 8);
+            }
+            out.extend(bitmap);
+        }
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/hot/profiles.bin");
+    std::fs::write(path, out).unwrap();
+}

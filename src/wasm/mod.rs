@@ -1,0 +1,11 @@
+//! Components and modules as bytes: bytes → bytes. No file system, no Wasmtime.
+
+pub(crate) mod bodies;
+pub(crate) mod dylink;
+pub(crate) mod initialize;
+pub(crate) mod link;
+#[cfg(test)]
+mod rewrite_tests;
+pub(crate) mod sections;
+pub(crate) mod strip;
+pub(crate) mod validate;
