@@ -3,19 +3,29 @@
 
 #![allow(dead_code, unused_imports, reason = "the files serve the whole crate")]
 
-mod archive;
-mod cache;
+mod archives {
+    pub(crate) mod archive;
+    pub(crate) mod wheel;
+}
 mod config;
 mod error;
-mod extension;
-mod hot;
-mod rewrite;
-mod sections;
-mod wheel;
+mod python;
+mod store {
+    pub(crate) mod digest;
+}
+mod wasm {
+    pub(crate) mod bodies;
+    pub(crate) mod dylink;
+    pub(crate) mod initialize;
+    pub(crate) mod sections;
+    pub(crate) mod strip;
+    pub(crate) mod validate;
+}
 
-pub use config::{Config, CompilerChoice, Extension};
-pub use error::{Error, Report};
+use archives::wheel;
+use config::Config;
 use std::path::Path;
+use wasm::{bodies, dylink, initialize, sections, strip, validate};
 
 /// A `[package.metadata.eryx]` block, as `cargo metadata` hands it over: a
 /// configuration that passes its own checks, or a report that can be printed.
@@ -39,10 +49,10 @@ pub fn metadata_block(data: &[u8]) {
 /// Bytes as a component: every pass returns. A valid component stays valid, keeps
 /// its modules, and has nothing custom after stripping.
 pub fn rewriter(data: &[u8]) {
-    let valid = rewrite::validate(data).is_ok();
+    let valid = validate::validate(data).is_ok();
     let check = |pass: &str, result: anyhow::Result<Vec<u8>>| match result {
         Ok(new) if valid => {
-            if let Err(error) = rewrite::validate(&new) {
+            if let Err(error) = validate::validate(&new) {
                 panic!("{pass} made a valid component invalid: {error:?}");
             }
             Some(new)
@@ -50,37 +60,37 @@ pub fn rewriter(data: &[u8]) {
         Ok(new) => Some(new),
         Err(_) => None,
     };
-    let stripped = rewrite::strip_custom_sections(data).map(|new| new.into_owned());
+    let stripped = strip::strip_custom_sections(data).map(|new| new.into_owned());
     if let Some(stripped) = check("stripping", stripped) {
-        let again = rewrite::strip_custom_sections(&stripped).unwrap();
+        let again = strip::strip_custom_sections(&stripped).unwrap();
         assert_eq!(again, stripped, "nothing is left to strip");
     }
-    let restored = rewrite::restore_initialize(data).map(|new| new.into_owned());
+    let restored = initialize::restore_initialize(data).map(|new| new.into_owned());
     if let Some(restored) = check("restoring", restored) {
-        let again = rewrite::restore_initialize(&restored).unwrap();
+        let again = initialize::restore_initialize(&restored).unwrap();
         assert_eq!(again, restored, "nothing is left to restore");
     }
-    if let Some(skeleton) = check("taking bodies out", hot::skeleton(data)) {
-        let whole = hot::with_bodies(&skeleton, data);
+    if let Some(skeleton) = check("taking bodies out", bodies::skeleton(data)) {
+        let whole = bodies::with_bodies(&skeleton, data);
         if let Some(whole) = check("putting bodies back", whole) {
             let modules = |bytes| sections::core_modules(bytes).unwrap().len();
             assert_eq!(modules(&whole), modules(data));
         }
         check(
             "dropping exports",
-            hot::runnable(&skeleton, data, hot::Bodies::All),
+            bodies::runnable(&skeleton, data, bodies::Bodies::All),
         );
     }
 }
 
 /// Bytes as a shared library: what it is, or why it is none, and then the symbols it
 /// asks for.
-pub fn dylink(data: &[u8]) {
-    match extension::SharedLibrary::parse(data) {
+pub fn shared_library(data: &[u8]) {
+    match dylink::SharedLibrary::parse(data) {
         Ok(_) => {
-            let library = extension::SharedLibrary::read_base(data).expect("it was read before");
+            let library = dylink::SharedLibrary::read_base(data).expect("it was read before");
             let set = [("fuzzed", library)];
-            let findings = extension::check_symbols(&[], &set);
+            let findings = dylink::check_symbols(&[], &set);
             assert!(findings.errors.len() <= data.len());
         }
         Err(what) => assert!(what.len() < 1000 + 10 * data.len(), "{} bytes", what.len()),

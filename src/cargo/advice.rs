@@ -45,7 +45,7 @@ pub(crate) fn advice(config: &Config, artifacts: &Artifacts, took: Duration) -> 
         directives.push(Directive::Warning(format!(
             "eryx-preinit-build took {:.0} s because cargo compiles build scripts without \
              optimisation; what helps is opt-level = 1 in [profile.dev.package] of the workspace \
-             for {} (README, \"Make it fast\"; warn-unoptimized = false in \
+             for {} (docs/performance.md, \"Make it fast\"; warn-unoptimized = false in \
              [package.metadata.eryx] hides this)",
             took.as_secs_f64(),
             HOT_PACKAGES.join(", "),
@@ -60,8 +60,8 @@ mod tests {
 
     #[test]
     fn the_documents_have_the_profile_lines_of_the_warning() {
-        let readme = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
-        let lines: Vec<&str> = readme
+        let document = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/performance.md"));
+        let lines: Vec<&str> = document
             .lines()
             .filter_map(|line| line.strip_suffix(".opt-level = 1"))
             .collect();

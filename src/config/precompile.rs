@@ -8,7 +8,7 @@ use super::suggest::nearest;
 use super::text::show;
 use serde_json::{Map, Value};
 
-const KEYS: &[&str] = &[
+pub(super) const KEYS: &[&str] = &[
     "enable",
     "target",
     "cpu",
@@ -124,7 +124,7 @@ pub enum OptLevel {
 }
 
 impl OptLevel {
-    const ALL: [Self; 3] = [Self::None, Self::Speed, Self::SpeedAndSize];
+    pub(super) const ALL: [Self; 3] = [Self::None, Self::Speed, Self::SpeedAndSize];
 
     /// The name as it is written in the block.
     pub(crate) fn name(self) -> &'static str {

@@ -950,3 +950,121 @@ fn links_to_nothing_and_odd_files() {
         "`/dev/null` is neither a file nor a folder"
     );
 }
+
+const DOCUMENT: &str = include_str!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/docs/configuration.md"
+));
+
+/// The rows of the tables below `heading` whose first column is called `first`.
+fn rows(heading: &str, first: &str) -> Vec<Vec<&'static str>> {
+    let depth = |line: &str| line.bytes().take_while(|&byte| byte == b'#').count();
+    let mut rows = Vec::new();
+    // Whether the rows of the table that this line is in are wanted.
+    let mut wanted = None;
+    let section = DOCUMENT
+        .lines()
+        .skip_while(|&line| line != heading)
+        .skip(1)
+        .take_while(|line| !(1..=depth(heading)).contains(&depth(line)));
+    for line in section {
+        let Some(row) = line.strip_prefix('|') else {
+            wanted = None;
+            continue;
+        };
+        let cells: Vec<_> = row
+            .trim_end_matches('|')
+            .split('|')
+            .map(str::trim)
+            .collect();
+        match wanted {
+            None => wanted = Some(cells[0] == first),
+            Some(true) if !cells[0].starts_with("---") => rows.push(cells),
+            Some(_) => {}
+        }
+    }
+    rows
+}
+
+/// What a cell says that is code and nothing else.
+fn code(cell: &str) -> Option<&str> {
+    cell.strip_prefix('`')?.strip_suffix('`')
+}
+
+/// The rows by key: those of `keys`, each once, and no others.
+#[track_caller]
+fn rows_of(heading: &str, keys: &[&str]) -> Vec<(&'static str, Vec<&'static str>)> {
+    let rows: Vec<_> = rows(heading, "key")
+        .into_iter()
+        .map(|row| (code(row[0]).expect("a key in backticks"), row))
+        .collect();
+    let mut documented: Vec<&str> = rows.iter().map(|(key, _)| *key).collect();
+    let mut keys = keys.to_vec();
+    documented.sort_unstable();
+    keys.sort_unstable();
+    assert_eq!(documented, keys, "{heading}");
+    rows
+}
+
+/// Each default that is written down gives what `with` gives without the key. `open`
+/// are the keys whose default is no value.
+#[track_caller]
+fn defaults_are_those_of_the_code(
+    heading: &str,
+    keys: &[&str],
+    open: &[&str],
+    with: impl Fn(Value) -> Config,
+) {
+    let default = with(json!({}));
+    for (key, row) in rows_of(heading, keys) {
+        match code(row[2]) {
+            Some(text) => {
+                let value: Value = serde_json::from_str(text).expect(key);
+                assert_eq!(with(json!({ key: value })), default, "{key}");
+                assert!(!open.contains(&key), "{key}");
+            }
+            None => assert!(open.contains(&key) && !row[2].is_empty(), "{key}"),
+        }
+    }
+}
+
+#[test]
+fn the_documents_list_every_key_with_its_default() {
+    let open = [
+        "setup",
+        "setup-code",
+        "site-packages",
+        "runtime",
+        "stdlib",
+        "cache-dir",
+    ];
+    defaults_are_those_of_the_code("## Keys", KEYS, &open, ok);
+    rows_of("## Extensions", EXTENSION_KEYS);
+    let with = |table: Value| ok(json!({ "precompile": table }));
+    defaults_are_those_of_the_code("## Native code", precompile::KEYS, &["target"], with);
+}
+
+#[test]
+fn the_documents_list_every_choice() {
+    let levels: Vec<String> = rows("## Native code", "level")
+        .iter()
+        .map(|row| row[0].to_owned())
+        .collect();
+    let quoted = |name: &str| format!("`\"{name}\"`");
+    assert_eq!(levels, CpuLevel::ALL.map(|level| quoted(level.name())));
+
+    let compilers = CompilerChoice::ALL.map(|choice| quoted(choice.name()));
+    let opt_levels = OptLevel::ALL.map(|level| quoted(level.name()));
+    for (heading, key, choices) in [
+        ("## Keys", "engine", &compilers),
+        ("## Native code", "compiler", &compilers),
+        ("## Native code", "opt-level", &opt_levels),
+    ] {
+        let rows = rows(heading, "key");
+        let row = rows.iter().find(|row| code(row[0]) == Some(key));
+        let meaning = row.expect(key)[3];
+        for choice in choices {
+            assert!(meaning.contains(choice), "{key}: no {choice}");
+        }
+    }
+}

@@ -1,6 +1,8 @@
 //! What unit tests need to run a real runtime without the cache and the
 //! configuration around it.
 
+mod conformance;
+
 use crate::guest::engine::{self, Compiler};
 use crate::guest::failure::Failure;
 use crate::guest::host::{self, GuestSetup};
