@@ -28,6 +28,13 @@ fn main() -> std::io::Result<()> {
         "cargo::rustc-env=ERYX_PREINIT_SOURCES={:016x}",
         hasher.finish()
     );
+    // Who reads no wheels makes other folders.
+    let wheels = if cfg!(feature = "wheels") {
+        ".wheels"
+    } else {
+        ""
+    };
+    println!("cargo::rustc-env=ERYX_PREINIT_FEATURES={wheels}");
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=src");
     Ok(())

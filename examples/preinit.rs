@@ -16,7 +16,7 @@ fn main() -> Result<(), Error> {
     let mut builder = Builder::new(out_dir, runtime);
     builder.config.imports = args.collect();
     let artifacts = builder.build()?;
-    let wasm = artifacts.python_wasm();
+    let wasm = artifacts.component;
     println!(
         "{} {} bytes, sha256 {}",
         wasm.path.display(),

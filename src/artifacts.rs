@@ -7,8 +7,13 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Artifacts {
-    /// The component, first, and whatever else was written to OUT_DIR.
-    pub files: Vec<Artifact>,
+    /// The pre-initialised component; a placeholder build writes an empty one.
+    pub component: Artifact,
+    /// Its native code, where it was asked for.
+    pub native: Option<Artifact>,
+    /// The file of Rust to `include!` that loads the native code, where this crate made
+    /// that code.
+    pub loader: Option<Artifact>,
     /// Folder with the standard library, to mount at /python-stdlib. `None` in a
     /// placeholder build.
     pub stdlib: Option<PathBuf>,
@@ -39,15 +44,9 @@ pub struct Artifact {
 }
 
 impl Artifacts {
-    /// The pre-initialised component.
-    pub fn python_wasm(&self) -> &Artifact {
-        &self.files[0]
-    }
-
-    /// Its native code, where it was asked for.
-    pub fn python_cwasm(&self) -> Option<&Artifact> {
-        self.files
-            .iter()
-            .find(|file| file.path.extension().is_some_and(|name| name == "cwasm"))
+    /// Every file that was written, the component first.
+    pub fn files(&self) -> impl Iterator<Item = &Artifact> {
+        let component = std::iter::once(&self.component);
+        component.chain(&self.native).chain(&self.loader)
     }
 }

@@ -1,103 +1,172 @@
 //! A build, configured and run.
 
-use crate::artifacts::{Artifact, Artifacts};
+use crate::artifacts::Artifacts;
 use crate::build::BUILD;
+use crate::caller::Caller;
 use crate::cargo::advice;
 use crate::cargo::directives::{self, Directive};
-use crate::cargo::environment::Environment;
-use crate::cargo::metadata::{self, Consumer, Graph};
-use crate::config::{Config, Precompile};
-use crate::error::{Error, Report};
-use crate::guest::host;
-use crate::guest::script::Setup;
+use crate::config::{Config, Extension, Precompile};
+use crate::error::Error;
 use crate::inputs::locate::Inputs;
-use crate::inputs::stamp::Stamp;
-use crate::inputs::{states, stdlib};
-use crate::log;
-use crate::native::compile::{Custom, Precompiler};
-use crate::native::loader::Loader;
+use crate::inputs::read::ReadInputs;
+use crate::inputs::stamp::{FOLDER, Stamp, Stamps};
+use crate::inputs::stdlib;
+use crate::log::Log;
+use crate::native::compile::{ConsumerCompiler, Precompiler};
 use crate::native::target::Target;
-use crate::outputs::{self, Output};
+use crate::outputs;
 use crate::packages::tree;
-use crate::pipeline::{Built, Makers, NativePlan, Prepared, Stages};
+use crate::pipeline::context::Context;
+use crate::pipeline::native::{NativeCompiler, NativePlan};
+use crate::pipeline::{self, Built, keys};
 use crate::store::cache::Cache;
-use crate::store::digest::{Digest, KeyBuilder};
-use crate::store::files::{self, Meta};
+use crate::store::digest::Digest;
+use crate::store::files;
 use std::panic::Location;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 /// A build configured in Rust instead of, or on top of, the metadata block.
 ///
 /// ```no_run
 /// // build.rs
 /// fn main() -> Result<(), eryx_preinit_build::Error> {
-///     let mut builder = eryx_preinit_build::Builder::from_env()?;
-///     builder.config.imports.push("json".into());
-///     builder.build()?;
+///     eryx_preinit_build::Builder::from_env()?
+///         .import("json")
+///         .package("python/app")
+///         .build()?;
 ///     Ok(())
 /// }
 /// ```
+///
+/// A build script may run several builders, each with its own
+/// [`output`](Builder::output): they share the cache. What an output leaves behind that
+/// the script no longer asks for is removed.
 #[derive(Clone, Debug)]
 pub struct Builder {
-    /// What to build. [`Builder::build`] checks it.
+    /// What to build. [`Builder::build`] checks it. The setters below write here.
     pub config: Config,
-    custom: Option<Custom>,
-    source: Source,
-}
-
-/// Where a build gets what is not in its configuration.
-#[derive(Clone, Debug)]
-pub(crate) enum Source {
-    /// A build script: the graph comes from cargo, directives go to it.
-    Cargo {
-        environment: Environment,
-        /// The manifest's digest.
-        manifest: Digest,
-        consumer: Box<Consumer>,
-    },
-    /// Explicit paths.
-    Paths { out_dir: PathBuf },
+    consumer_compiler: Option<ConsumerCompiler>,
+    caller: Caller,
+    log: Log,
 }
 
 impl Builder {
     /// Reads the environment cargo gives build scripts and the consumer's
-    /// metadata block.
+    /// metadata block. Progress goes to stderr, which cargo shows with `-vv` and when
+    /// the build fails.
     ///
     /// # Errors
     /// [`Error::Config`] outside a build script or when the block is invalid;
     /// [`Error::Graph`] when `cargo metadata` fails.
     pub fn from_env() -> Result<Self, Error> {
-        let environment = Environment::from_process()?;
-        let (manifest, consumer) = read_consumer(&environment)?;
-        if consumer.block.is_none() {
-            log::say("no [package.metadata.eryx] block: no imports, defaults for the rest");
-        }
-        Ok(Self {
-            config: Config::from_metadata(consumer.block.as_ref(), &environment.manifest)?,
-            custom: None,
-            source: Source::Cargo {
+        let caller = Caller::build_script()?;
+        let log = Log::stderr();
+        let config = match &caller {
+            Caller::BuildScript {
                 environment,
-                manifest,
-                consumer: Box::new(consumer),
-            },
+                consumer,
+                ..
+            } => {
+                if consumer.block.is_none() {
+                    log.say("no [package.metadata.eryx] block: no imports, defaults for the rest");
+                }
+                Config::from_metadata(consumer.block.as_ref(), &environment.manifest)?
+            }
+            Caller::Program { .. } => Config::default(),
+        };
+        Ok(Self {
+            config,
+            consumer_compiler: None,
+            caller,
+            log,
         })
     }
 
     /// A build outside cargo: writes below `out_dir`, from the `eryx-runtime`
     /// package folder `runtime`, with the embedded standard library unless
-    /// `config.stdlib` names another. Prints no directives.
+    /// `config.stdlib` names another. Prints nothing: see [`Builder::progress`].
     pub fn new(out_dir: impl Into<PathBuf>, runtime: impl Into<PathBuf>) -> Self {
         Self {
             config: Config {
                 runtime: Some(runtime.into()),
                 ..Config::default()
             },
-            custom: None,
-            source: Source::Paths {
+            consumer_compiler: None,
+            caller: Caller::Program {
                 out_dir: out_dir.into(),
             },
+            log: Log::default(),
         }
+    }
+
+    /// Tells `listener` what the build does and how long it took, a line at a time,
+    /// without a newline; from several threads.
+    pub fn progress(&mut self, listener: impl Fn(&str) + Send + Sync + 'static) -> &mut Self {
+        self.log = Log::to(listener);
+        self
+    }
+
+    /// Adds a module to [`Config::imports`].
+    pub fn import(&mut self, module: impl Into<String>) -> &mut Self {
+        self.config.imports.push(module.into());
+        self
+    }
+
+    /// Adds an entry to [`Config::on_restore`].
+    pub fn on_restore(&mut self, callable: impl Into<String>) -> &mut Self {
+        self.config.on_restore.push(callable.into());
+        self
+    }
+
+    /// Adds an entry to [`Config::packages`].
+    pub fn package(&mut self, path: impl Into<PathBuf>) -> &mut Self {
+        self.config.packages.push(path.into());
+        self
+    }
+
+    /// Adds an entry to [`Config::extensions`].
+    pub fn extension(&mut self, extension: Extension) -> &mut Self {
+        self.config.extensions.push(extension);
+        self
+    }
+
+    /// Sets [`Config::site_packages`].
+    pub fn site_packages(&mut self, folder: impl Into<PathBuf>) -> &mut Self {
+        self.config.site_packages = Some(folder.into());
+        self
+    }
+
+    /// Sets [`Config::setup_code`], in place of [`Config::setup`].
+    pub fn setup_code(&mut self, code: impl Into<String>) -> &mut Self {
+        self.config.setup = None;
+        self.config.setup_code = Some(code.into());
+        self
+    }
+
+    /// Sets [`Config::output`].
+    pub fn output(&mut self, file_name: impl Into<String>) -> &mut Self {
+        self.config.output = file_name.into();
+        self
+    }
+
+    /// Sets [`Config::cache_dir`].
+    pub fn cache_dir(&mut self, folder: impl Into<PathBuf>) -> &mut Self {
+        self.config.cache_dir = Some(folder.into());
+        self
+    }
+
+    /// Sets [`Config::stdlib`].
+    pub fn stdlib(&mut self, path: impl Into<PathBuf>) -> &mut Self {
+        self.config.stdlib = Some(path.into());
+        self
+    }
+
+    /// Sets [`Config::precompile`].
+    pub fn precompile(&mut self, precompile: Precompile) -> &mut Self {
+        self.config.precompile = Some(precompile);
+        self
     }
 
     /// Has `compile` make the native code, for programs that load it with another
@@ -128,7 +197,7 @@ impl Builder {
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         self.config.precompile.get_or_insert_default();
-        self.custom = Some(Custom::new(compile, Location::caller()));
+        self.consumer_compiler = Some(ConsumerCompiler::new(compile, Location::caller()));
         self
     }
 
@@ -138,430 +207,180 @@ impl Builder {
     /// One [`Error`] variant a stage; its `Debug` is the report to show.
     pub fn build(&self) -> Result<Artifacts, Error> {
         let started = Instant::now();
-        let config = &self.config;
-        let mut directives = self.source.directives();
-        config.check()?;
-        if let Some(reason) = self.source.placeholder() {
-            let artifacts = outputs::placeholder(self.source.out_dir(), config, reason)?;
-            return self.finish(artifacts, directives);
+        self.config.check()?;
+        if let Some(reason) = self.caller.placeholder() {
+            return self.placeholder(reason);
         }
-        config.check_paths(self.source.manifest())?;
+        self.config.check_paths(self.caller.manifest())?;
         let native = self.native()?;
-
-        let folder = self.source.out_dir().join(FOLDER);
-        std::fs::create_dir_all(&folder).map_err(|e| Error::io("create", &folder, e))?;
-        let stamp_file = stamp_file(self.source.out_dir());
-        let mut stamp = Stamp::load(&stamp_file);
-        self.source.remember(&mut stamp);
-        let out_dir = self.source.out_dir();
-        let inputs = Inputs::locate(config, out_dir, || self.source.graph(&mut stamp))?;
-        directives.extend(
-            inputs
-                .watched
-                .iter()
-                .cloned()
-                .map(Directive::RerunIfChanged),
-        );
-
-        let files = inputs.files()?;
-        let epoch_seconds = self.source.epoch_seconds();
-        let request = request(config, &inputs, epoch_seconds, native.as_ref());
-        if let Some(artifacts) = stamp.unchanged(request, &files) {
-            log::say(&format!("nothing changed ({:.1?})", started.elapsed()));
-            stamp.store(&stamp_file);
-            directives.extend(directives::warnings(&artifacts));
-            return self.finish(artifacts, directives);
+        let mut last = LastBuild::load(self)?;
+        // locate
+        let inputs = self.locate(&mut last.stamp)?;
+        let epoch_seconds = self.caller.epoch_seconds();
+        let native_request = native.as_ref().map(NativePlan::request);
+        let request = keys::request(&self.config, &inputs, epoch_seconds, native_request);
+        if let Some(artifacts) = last.stamp.unchanged(request, &inputs.files()?) {
+            self.log
+                .say(&format!("nothing changed ({:.1?})", started.elapsed()));
+            last.store();
+            return self.finish(artifacts, &inputs.watched, Vec::new());
         }
-
-        stamp.files = states::states(&files, &stamp.files)?;
-        let digests = inputs.digests(&stamp.files)?;
-        let cache_dir = self.source.cache_dir(config);
-        let cache = Cache::open(cache_dir.as_deref().unwrap_or(&folder), BUILD)?;
-        let setup = self.source.setup(config)?;
-        let site_packages = log::timed("site-packages", || {
-            let unchanged = || states::unchanged(&stamp.files);
-            tree::prepare(&inputs.packages, digests.site_packages, &folder, unchanged)
-        })?;
-        // Warnings too: cargo shows them only if the build succeeds.
-        let record = &site_packages.record;
-        for note in record.notes.iter().chain(&record.warnings) {
-            log::say(note);
-        }
-        let prepared = Prepared {
-            files: stamp.files.clone(),
-            digests,
-            site_packages,
-            setup,
-        };
-        let plan = native.as_ref().map(Native::plan);
-        let built = Stages::new(
-            config,
-            &inputs,
-            &prepared,
-            cache,
-            &folder,
+        // read
+        let setup = self.caller.setup(&self.config)?;
+        let read = ReadInputs::read(&inputs, &last.stamp.files, setup)?;
+        // stage ─► link ─► snapshot ─► native
+        let (troubles, heard) = mpsc::channel();
+        let cx = Context {
+            config: &self.config,
+            cache: self.cache(&last.folder, troubles)?,
+            folder: &last.folder,
             epoch_seconds,
-            plan,
-        )
-        .run()?;
-        let site_packages = &prepared.site_packages;
-        let artifacts = Artifacts {
-            files: self.publish(&built, native.as_ref())?,
-            stdlib: Some(built.stdlib.clone()),
-            site_packages: site_packages.tree.clone(),
-            warnings: [&site_packages.record.warnings[..], &built.findings].concat(),
-            placeholder: None,
+            log: &self.log,
         };
-        let mut outputs: Vec<PathBuf> = artifacts.files.iter().map(|f| f.path.clone()).collect();
-        // What an earlier configuration wrote must not be included by mistake.
-        for stale in stamp
-            .written()
-            .filter(|&path| !outputs.iter().any(|output| output == path))
-        {
-            let _ = std::fs::remove_file(stale);
-        }
-        outputs.push(built.stdlib.join("os.py"));
-        outputs.extend(site_packages.marker());
-        stamp.set_done(request, &outputs, &artifacts);
-        stamp.store(&stamp_file);
-        // Only now: until here, the last result is as it was.
-        site_packages.sweep(&folder);
-        stdlib::sweep_stdlib(&folder, &built.stdlib);
-        for folder in [self.source.out_dir(), &folder] {
-            files::sweep(folder);
-        }
+        let built = pipeline::run(&cx, &inputs, &read, native.as_ref())?;
+        // publish
+        let artifacts = self.publish(&built, native.as_ref())?;
+        last.replace(request, read, &built, &artifacts);
+        self.log.say(&format!("done in {:.2?}", started.elapsed()));
+        let mut said: Vec<_> = heard.try_iter().map(directives::warning).collect();
+        said.extend(self.advice(&artifacts, started.elapsed()));
+        self.finish(artifacts, &inputs.watched, said)
+    }
 
-        log::say(&format!("done in {:.2?}", started.elapsed()));
-        directives.extend(built.warnings);
-        directives.extend(directives::warnings(&artifacts));
-        directives.extend(advice::advice(config, &artifacts, started.elapsed()));
-        self.finish(artifacts, directives)
+    fn placeholder(&self, reason: &str) -> Result<Artifacts, Error> {
+        self.log.say(&format!("placeholder only: {reason}"));
+        let artifacts = outputs::placeholder(self.caller.out_dir(), &self.config, reason)?;
+        self.finish(artifacts, &[], Vec::new())
+    }
+
+    fn locate(&self, stamp: &mut Stamp) -> Result<Inputs, Error> {
+        let graph = || self.caller.graph(stamp, &self.log);
+        Inputs::locate(&self.config, self.caller.out_dir(), graph)
+    }
+
+    fn cache(&self, folder: &Path, troubles: mpsc::Sender<String>) -> Result<Cache, Error> {
+        let shared = self.caller.cache_dir(&self.config);
+        let root = shared.as_deref().unwrap_or(folder);
+        Cache::open(root, BUILD, self.log.clone(), troubles)
     }
 
     /// Who makes native code and for what, if any is to be made.
-    pub(crate) fn native(&self) -> Result<Option<Native<'_>>, Error> {
+    fn native(&self) -> Result<Option<NativePlan<'_>>, Error> {
         let Some(precompile) = &self.config.precompile else {
             return Ok(None);
         };
-        let target = Target::resolve(precompile, self.source.target())?;
-        let makers = match &self.custom {
-            None => Makers::Ours(Precompiler::all(precompile, &target, self.source.debug())?),
-            Some(custom) => {
+        let target = Target::resolve(precompile, self.caller.target())?;
+        let compiler = match &self.consumer_compiler {
+            None => {
+                let debug = self.caller.debug();
+                NativeCompiler::Ours(Precompiler::all(precompile, &target, debug)?)
+            }
+            Some(compiler) => {
                 let executable = std::env::current_exe()
                     .map_err(|e| Error::io("find", Path::new("the running executable"), e))?;
-                Makers::Custom(custom, executable)
+                NativeCompiler::Consumer(compiler, executable)
             }
         };
-        Ok(Some(Native {
-            precompile,
+        Ok(Some(NativePlan {
             target,
-            makers,
+            compiler,
+            reuse: !precompile.address_map,
         }))
     }
 
     /// Writes the results to OUT_DIR.
-    pub(crate) fn publish(
-        &self,
-        built: &Built,
-        native: Option<&Native<'_>>,
-    ) -> Result<Vec<Artifact>, Error> {
-        let wasm = self.source.out_dir().join(&self.config.output);
-        let mut outputs = vec![Output {
-            path: wasm.clone(),
-            content: &built.wasm,
-            digest: built.digest,
-            cached: built.cached,
-        }];
-        let (Some(made), Some(native)) = (&built.native, native) else {
-            return outputs::publish(&outputs);
-        };
-        let path = wasm.with_extension("cwasm");
-        let text = made.compiler.map(|compiler| {
-            Loader {
-                file_name: &path.file_name().unwrap_or_default().to_string_lossy(),
-                code: &made.code,
-                digest: made.digest,
-                compiler,
-                target: &native.target,
-                precompile: native.precompile,
-                imports: &self.config.imports,
-            }
-            .render()
-        });
-        outputs.push(Output {
-            path: path.clone(),
-            content: &made.code,
-            digest: made.digest,
-            cached: made.cached,
-        });
-        if let Some(text) = &text {
-            outputs.push(Output {
-                path: wasm.with_extension("rs"),
-                content: text.as_bytes(),
-                digest: Digest::of(text.as_bytes()),
-                cached: made.cached,
-            });
-        }
-        outputs::publish(&outputs)
+    fn publish(&self, built: &Built, native: Option<&NativePlan<'_>>) -> Result<Artifacts, Error> {
+        let wasm = self.caller.out_dir().join(&self.config.output);
+        let native = native.zip(self.config.precompile.as_ref());
+        let published = outputs::publish_built(&wasm, built, native, &self.config.imports)?;
+        Ok(Artifacts {
+            component: published.component,
+            native: published.native,
+            loader: published.loader,
+            stdlib: Some(built.stdlib.clone()),
+            site_packages: built.site_packages.tree.clone(),
+            warnings: built.warnings.clone(),
+            placeholder: None,
+        })
     }
 
-    pub(crate) fn finish(
+    fn advice(&self, artifacts: &Artifacts, took: Duration) -> Vec<Directive> {
+        advice::advice(&self.config, artifacts, took)
+    }
+
+    /// Tells cargo what every build ends with, whatever it did.
+    fn finish(
         &self,
         artifacts: Artifacts,
-        mut directives: Vec<Directive>,
+        watched: &[PathBuf],
+        said: Vec<Directive>,
     ) -> Result<Artifacts, Error> {
-        if let Source::Cargo { .. } = self.source {
-            directives.extend(directives::variables(&artifacts)?);
-            directives::print(&directives)?;
-        }
+        let mut directives = self.caller.directives();
+        directives.extend(watched.iter().cloned().map(Directive::RerunIfChanged));
+        directives.extend(said);
+        directives.extend(directives::warnings(&artifacts));
+        directives.extend(directives::variables(&artifacts)?);
+        self.caller.tell(&directives)?;
         Ok(artifacts)
     }
 }
 
-/// This crate's own folder in OUT_DIR: the cache, the unpacked standard library
-/// and the stamp.
-pub(crate) const FOLDER: &str = "eryx-preinit";
-
-pub(crate) fn stamp_file(out_dir: &Path) -> PathBuf {
-    out_dir.join(FOLDER).join("stamp.json")
+/// What the last build of an output left, and where.
+struct LastBuild<'a> {
+    builder: &'a Builder,
+    stamps: Stamps,
+    stamp: Stamp,
+    generation: Option<Digest>,
+    /// This crate's own folder in OUT_DIR.
+    folder: PathBuf,
 }
 
-/// What makes native code, resolved.
-pub(crate) struct Native<'a> {
-    precompile: &'a Precompile,
-    target: Target,
-    makers: Makers<'a>,
-}
+impl<'a> LastBuild<'a> {
+    fn load(builder: &'a Builder) -> Result<Self, Error> {
+        let out_dir = builder.caller.out_dir();
+        let folder = out_dir.join(FOLDER);
+        std::fs::create_dir_all(&folder).map_err(|e| Error::io("create", &folder, e))?;
+        let stamps = Stamps::of(out_dir);
+        let mut stamp = stamps.load(&builder.config.output);
+        builder.caller.remember(&mut stamp);
+        let generation = builder.caller.generation();
+        stamp.set_generation(generation);
+        Ok(Self {
+            builder,
+            stamps,
+            stamp,
+            generation,
+            folder,
+        })
+    }
 
-impl Native<'_> {
-    pub(crate) fn plan(&self) -> NativePlan<'_> {
-        NativePlan {
-            target: &self.target,
-            makers: &self.makers,
-            reuse: !self.precompile.address_map,
+    fn store(&mut self) {
+        let output = &self.builder.config.output;
+        self.stamps.store(output, &mut self.stamp);
+        if let Some(generation) = self.generation {
+            self.stamps.set_aside_others(output, generation);
         }
     }
 
-    /// Everything that decides the code, short of reading files.
-    pub(crate) fn request(&self, request: &mut KeyBuilder) {
-        request.part("target", self.target.triple.as_bytes());
-        match &self.makers {
-            Makers::Ours(makers) => {
-                for maker in makers {
-                    request.part("compiler", &maker.fingerprint().0);
-                }
-            }
-            Makers::Custom(custom, executable) => {
-                let meta = Meta::of(executable).ok();
-                let text = format!("{custom:?} {executable:?} {meta:?}");
-                request.part("executable", text.as_bytes());
-            }
+    /// Notes the finished build, and removes what earlier ones left: only now, until here
+    /// the last result is as it was.
+    fn replace(&mut self, request: Digest, read: ReadInputs, built: &Built, artifacts: &Artifacts) {
+        // What an earlier configuration wrote must not be included by mistake.
+        let kept: Vec<&Path> = artifacts.files().map(|file| file.path.as_path()).collect();
+        for stale in self.stamp.written().filter(|path| !kept.contains(path)) {
+            let _ = std::fs::remove_file(stale);
         }
-    }
-}
-
-/// Everything asked for but the contents of files.
-pub(crate) fn request(
-    config: &Config,
-    inputs: &Inputs,
-    epoch_seconds: u64,
-    native: Option<&Native<'_>>,
-) -> Digest {
-    let mut request = KeyBuilder::new("request");
-    request
-        // Snapshots are taken by it, and it writes native code.
-        .part("wasmtime", wasmtime_environ::VERSION.as_bytes())
-        .part("config", format!("{config:?}").as_bytes())
-        .part("inputs", format!("{inputs:?}").as_bytes())
-        .part("epoch", &epoch_seconds.to_le_bytes());
-    if let Some(native) = native {
-        native.request(&mut request);
-    }
-    request.finish()
-}
-
-/// The consumer, asked of cargo only when its manifest changed, and the
-/// manifest's digest.
-pub(crate) fn read_consumer(environment: &Environment) -> Result<(Digest, Consumer), Error> {
-    let manifest = &environment.manifest;
-    let content = std::fs::read(manifest).map_err(|e| Error::io("read", manifest, e))?;
-    let key = KeyBuilder::new("manifest")
-        // Cargo may give two checkouts the same OUT_DIR.
-        .part("path", manifest.as_os_str().as_encoded_bytes())
-        .part("content", &content)
-        .finish();
-    let stamp = Stamp::load(&stamp_file(&environment.out_dir));
-    let consumer = match stamp.consumer(key) {
-        Some(consumer) => consumer,
-        None => metadata::consumer(&environment.cargo, manifest, &environment.out_dir)?,
-    };
-    Ok((key, consumer))
-}
-
-impl Source {
-    pub(crate) fn out_dir(&self) -> &Path {
-        match self {
-            Self::Cargo { environment, .. } => &environment.out_dir,
-            Self::Paths { out_dir } => out_dir,
-        }
-    }
-
-    pub(crate) fn manifest(&self) -> Option<&Path> {
-        match self {
-            Self::Cargo { environment, .. } => Some(&environment.manifest),
-            Self::Paths { .. } => None,
-        }
-    }
-
-    /// The triple the program is compiled for.
-    pub(crate) fn target(&self) -> Option<&str> {
-        match self {
-            Self::Cargo { environment, .. } => environment.target.as_deref(),
-            Self::Paths { .. } => None,
-        }
-    }
-
-    /// Whether a fast build counts for more than fast code.
-    pub(crate) fn debug(&self) -> bool {
-        match self {
-            Self::Cargo { environment, .. } => environment.debug,
-            Self::Paths { .. } => false,
-        }
-    }
-
-    pub(crate) fn placeholder(&self) -> Option<&'static str> {
-        match self {
-            Self::Cargo { environment, .. } => environment.placeholder,
-            Self::Paths { .. } => None,
-        }
-    }
-
-    pub(crate) fn epoch_seconds(&self) -> u64 {
-        match self {
-            Self::Cargo { environment, .. } => environment.epoch_seconds,
-            Self::Paths { .. } => None,
-        }
-        .unwrap_or(host::DEFAULT_EPOCH_SECONDS)
-    }
-
-    /// The shared cache, if there is one: the variable goes before the block.
-    pub(crate) fn cache_dir(&self, config: &Config) -> Option<PathBuf> {
-        match self {
-            Self::Cargo { environment, .. } => environment.cache_dir.clone(),
-            Self::Paths { .. } => None,
-        }
-        .or_else(|| config.cache_dir.clone())
-    }
-
-    /// What runs after the imports.
-    pub(crate) fn setup(&self, config: &Config) -> Result<Option<Setup>, Error> {
-        if let Some(code) = &config.setup_code {
-            return Ok(Some(Setup {
-                name: "<setup-code>".to_owned(),
-                code: code.clone(),
-            }));
-        }
-        let Some(path) = &config.setup else {
-            return Ok(None);
-        };
-        let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
-        let code = String::from_utf8(bytes).map_err(|e| {
-            Error::Setup(
-                Report::new(format!("`{}` is not UTF-8", path.display()))
-                    .source(e)
-                    .hint("store the set-up file as UTF-8"),
-            )
-        })?;
-        // As it is written in the block: the same wherever the package lies.
-        let folder = self.manifest().and_then(Path::parent);
-        let name = match folder.and_then(|folder| path.strip_prefix(folder).ok()) {
-            Some(name) => name.to_string_lossy(),
-            None => path.file_name().unwrap_or_default().to_string_lossy(),
-        };
-        Ok(Some(Setup {
-            name: name.replace('\\', "/"),
-            code: code.trim_start_matches('\u{feff}').to_owned(),
-        }))
-    }
-
-    /// Spares the next build to ask cargo for the consumer.
-    pub(crate) fn remember(&self, stamp: &mut Stamp) {
-        if let Self::Cargo {
-            manifest, consumer, ..
-        } = self
-        {
-            stamp.set_consumer(*manifest, (**consumer).clone());
-        }
-    }
-
-    /// The dependency graph, asked of cargo only when manifest, lock file, target or
-    /// rustc's flags changed.
-    pub(crate) fn graph(&self, stamp: &mut Stamp) -> Result<Graph, Error> {
-        let Self::Cargo {
-            environment,
-            consumer,
-            ..
-        } = self
-        else {
-            // `Builder::new` sets `runtime`; the standard library is embedded.
-            return Ok(Graph::default());
-        };
-        let top = Self::top(environment, consumer);
-        let mut key = KeyBuilder::new("graph");
-        for file in [&environment.manifest, &top, &top.with_extension("lock")] {
-            key.part("path", file.as_os_str().as_encoded_bytes())
-                .part("content", &std::fs::read(file).unwrap_or_default());
-        }
-        key.part(
-            "target",
-            environment.target.as_deref().unwrap_or("").as_bytes(),
-        );
-        key.part("rustflags", environment.rustflags.as_bytes());
-        let key = key.finish();
-        if let Some(graph) = stamp.graph(key) {
-            return Ok(graph);
-        }
-        let graph = log::timed("graph", || {
-            metadata::graph(
-                &environment.cargo,
-                &environment.manifest,
-                &top,
-                environment.target.as_deref(),
-                &environment.rustflags,
-            )
-        })?;
-        stamp.set_graph(key, graph.clone());
-        Ok(graph)
-    }
-
-    /// The directives every build ends with, whatever it did.
-    pub(crate) fn directives(&self) -> Vec<Directive> {
-        let Self::Cargo {
-            environment,
-            consumer,
-            ..
-        } = self
-        else {
-            return Vec::new();
-        };
-        let top = Self::top(environment, consumer);
-        let lock = top.with_extension("lock");
-        let mut directives = Environment::directives();
-        directives.extend(
-            [environment.manifest.clone(), top, lock]
-                .into_iter()
-                .filter(|path| path.is_file())
-                .map(Directive::RerunIfChanged),
-        );
-        directives
-    }
-
-    /// The workspace's manifest, with the lock file in force beside it.
-    pub(crate) fn top(environment: &Environment, consumer: &Consumer) -> PathBuf {
-        metadata::top(
-            &environment.manifest,
-            &consumer.workspace_root,
-            &environment.out_dir,
-        )
+        let mut watched = vec![built.stdlib.join("os.py")];
+        watched.extend(built.site_packages.marker());
+        let mut folders = vec![built.stdlib.clone()];
+        folders.extend(built.site_packages.tree.clone());
+        self.stamp.files = read.files;
+        self.stamp.set_done(request, artifacts, &watched, folders);
+        self.store();
+        let mounted = self.stamps.folders();
+        stdlib::sweep(&self.folder, &mounted);
+        tree::sweep(&self.folder, &mounted);
+        files::sweep(&self.folder);
+        files::sweep(self.builder.caller.out_dir());
     }
 }

@@ -71,6 +71,7 @@ mod archives;
 mod artifacts;
 mod build;
 mod builder;
+mod caller;
 mod cargo;
 mod config;
 mod error;

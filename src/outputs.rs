@@ -1,11 +1,12 @@
 //! What a build leaves in OUT_DIR for the program to include.
 
 use crate::artifacts::{Artifact, Artifacts};
-use crate::config::Config;
+use crate::config::{Config, Precompile};
 use crate::error::Error;
-use crate::log::say;
-use crate::native::loader;
-use crate::store::digest::Digest;
+use crate::native::loader::{self, Loader};
+use crate::pipeline::Built;
+use crate::pipeline::native::NativePlan;
+use crate::store::digest::{Blob, Digest};
 use crate::store::files;
 use crate::wasm::sections;
 use std::path::{Path, PathBuf};
@@ -19,34 +20,109 @@ pub(crate) struct Output<'a> {
     pub(crate) cached: bool,
 }
 
-/// Writes the outputs, but for files that hold these bytes already: an unchanged
-/// modification time spares cargo's dependents work.
-///
-/// # Errors
-/// [`Error::Io`]; the old files, if any, are untouched unless renaming fails half-way.
-pub(crate) fn publish(outputs: &[Output<'_>]) -> Result<Vec<Artifact>, Error> {
-    let written = outputs.iter().map(|Output { path, content, .. }| {
+/// The files of one output.
+pub(crate) struct Outputs<'a> {
+    pub(crate) component: Output<'a>,
+    pub(crate) native: Option<Output<'a>>,
+    pub(crate) loader: Option<Output<'a>>,
+}
+
+/// The files that were written.
+pub(crate) struct Published {
+    pub(crate) component: Artifact,
+    pub(crate) native: Option<Artifact>,
+    pub(crate) loader: Option<Artifact>,
+}
+
+impl<'a> Output<'a> {
+    pub(crate) fn new(path: PathBuf, blob: &'a Blob, cached: bool) -> Self {
+        Self {
+            path,
+            content: &blob.bytes,
+            digest: blob.digest,
+            cached,
+        }
+    }
+
+    /// Writes the content beside its place, unless the file holds these bytes already:
+    /// an unchanged modification time spares cargo's dependents work.
+    fn prepare(&self) -> Result<Option<tempfile::NamedTempFile>, Error> {
+        let Self { path, content, .. } = self;
         let same = std::fs::metadata(path).is_ok_and(|old| old.len() == content.len() as u64)
             && std::fs::read(path).is_ok_and(|old| old == *content);
         let write = || files::written_beside(path, &[content]);
         let written = (!same).then(write).transpose();
         written.map_err(|e| Error::io("write", path, e))
-    });
-    // All of them, before the first takes its place.
-    let written = written.collect::<Result<Vec<_>, Error>>()?;
-    for (file, output) in written.into_iter().zip(outputs) {
+    }
+
+    fn artifact(&self) -> Artifact {
+        Artifact {
+            path: self.path.clone(),
+            bytes: self.content.len() as u64,
+            sha256: self.digest.to_string(),
+            cached: self.cached,
+        }
+    }
+}
+
+/// Writes the outputs, all of them before the first takes its place.
+///
+/// # Errors
+/// [`Error::Io`]; the old files, if any, are untouched unless renaming fails half-way.
+pub(crate) fn publish(outputs: &Outputs<'_>) -> Result<Published, Error> {
+    let component = std::iter::once(&outputs.component);
+    let all = || {
+        component
+            .clone()
+            .chain(&outputs.native)
+            .chain(&outputs.loader)
+    };
+    let written = all().map(Output::prepare).collect::<Result<Vec<_>, _>>()?;
+    for (file, output) in written.into_iter().zip(all()) {
         if let Some(file) = file {
             file.persist(&output.path)
                 .map_err(|e| Error::io("write", &output.path, e.error))?;
         }
     }
-    let artifact = |output: &Output<'_>| Artifact {
-        path: output.path.clone(),
-        bytes: output.content.len() as u64,
-        sha256: output.digest.to_string(),
-        cached: output.cached,
-    };
-    Ok(outputs.iter().map(artifact).collect())
+    Ok(Published {
+        component: outputs.component.artifact(),
+        native: outputs.native.as_ref().map(Output::artifact),
+        loader: outputs.loader.as_ref().map(Output::artifact),
+    })
+}
+
+/// Writes what the pipeline made, the component to `wasm` and the rest beside it.
+///
+/// # Errors
+/// As [`publish`].
+pub(crate) fn publish_built(
+    wasm: &Path,
+    built: &Built,
+    native: Option<(&NativePlan<'_>, &Precompile)>,
+    imports: &[String],
+) -> Result<Published, Error> {
+    let made = built.native.as_ref().zip(native);
+    let path = wasm.with_extension("cwasm");
+    let loader = made.and_then(|(made, (plan, precompile))| {
+        let loader = Loader {
+            file_name: &path.file_name().unwrap_or_default().to_string_lossy(),
+            code: &made.blob.bytes,
+            digest: made.blob.digest,
+            compiler: made.compiler?,
+            target: &plan.target,
+            precompile,
+            imports,
+        };
+        Some((Blob::from(loader.render().into_bytes()), made.cached))
+    });
+    let native = made.map(|(made, _)| Output::new(path.clone(), &made.blob, made.cached));
+    publish(&Outputs {
+        component: Output::new(wasm.to_owned(), &built.snapshot, built.cached),
+        native,
+        loader: loader
+            .as_ref()
+            .map(|(text, cached)| Output::new(wasm.with_extension("rs"), text, *cached)),
+    })
 }
 
 /// An empty component in place of Python, and where there should be native code
@@ -59,22 +135,23 @@ pub(crate) fn placeholder(
     config: &Config,
     reason: &str,
 ) -> Result<Artifacts, Error> {
-    say(&format!("placeholder only: {reason}"));
     let wasm = out_dir.join(&config.output);
-    let mut contents = vec![(wasm.clone(), sections::Kind::Component.header().to_vec())];
-    if config.precompile.is_some() {
-        let text = loader::placeholder(reason).into_bytes();
-        contents.push((wasm.with_extension("cwasm"), Vec::new()));
-        contents.push((wasm.with_extension("rs"), text));
-    }
-    let outputs = contents.iter().map(|(path, content)| Output {
-        path: path.clone(),
-        content,
-        digest: Digest::of(content),
-        cached: false,
-    });
+    let component = Blob::from(sections::Kind::Component.header().to_vec());
+    let native = Blob::from(Vec::new());
+    let loader = Blob::from(loader::placeholder(reason).into_bytes());
+    let beside = |extension, blob| {
+        let wanted = config.precompile.is_some();
+        wanted.then(|| Output::new(wasm.with_extension(extension), blob, false))
+    };
+    let published = publish(&Outputs {
+        native: beside("cwasm", &native),
+        loader: beside("rs", &loader),
+        component: Output::new(wasm.clone(), &component, false),
+    })?;
     Ok(Artifacts {
-        files: publish(&outputs.collect::<Vec<_>>())?,
+        component: published.component,
+        native: published.native,
+        loader: published.loader,
         stdlib: None,
         site_packages: None,
         warnings: Vec::new(),
@@ -89,18 +166,20 @@ mod tests {
     #[test]
     fn when_one_output_cannot_be_written_all_stay_as_they_were() {
         let dir = tempfile::tempdir().unwrap();
-        let output = |name: &str, content: &'static [u8]| Output {
-            path: dir.path().join(name),
-            content,
-            digest: Digest::of(content),
-            cached: false,
+        let [old, new] = [&b"old"[..], b"new"].map(|bytes| Blob::from(bytes.to_vec()));
+        let write = |component, native: &str, second| {
+            publish(&Outputs {
+                component: Output::new(dir.path().join("a"), component, false),
+                native: Some(Output::new(dir.path().join(native), second, false)),
+                loader: None,
+            })
         };
-        publish(&[output("a", b"old"), output("b", b"old")]).unwrap();
-        publish(&[output("a", b"new"), output("none/b", b"new")]).unwrap_err();
+        write(&old, "b", &old).unwrap();
+        assert!(write(&new, "none/b", &new).is_err());
         assert_eq!(std::fs::read(dir.path().join("a")).unwrap(), b"old");
-        let files = publish(&[output("a", b"new"), output("b", b"old")]).unwrap();
+        let published = write(&new, "b", &old).unwrap();
         assert_eq!(std::fs::read(dir.path().join("a")).unwrap(), b"new");
-        assert_eq!(files[1].bytes, 3);
+        assert_eq!(published.native.unwrap().bytes, 3);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
     }
 }

@@ -162,7 +162,7 @@ fn a_package_sees_its_mounts_and_nothing_else() {
     );
 
     // Nothing of this machine is in what the program will carry.
-    let wasm = fs::read(&artifacts.python_wasm().path).unwrap();
+    let wasm = fs::read(&artifacts.component.path).unwrap();
     let mut words = vec![MARKER.to_owned(), env!("CARGO_MANIFEST_DIR").to_owned()];
     for variable in [
         "HOME",
@@ -297,5 +297,5 @@ fn a_large_memory_is_captured() {
     let builder = builder(dir.path(), "KEPT = bytearray(130 << 20)\nKEPT[-1] = 7\n");
     let artifacts = builder.build().unwrap();
     // What is zero takes no space.
-    assert!(artifacts.python_wasm().bytes < 30_000_000);
+    assert!(artifacts.component.bytes < 30_000_000);
 }

@@ -50,7 +50,7 @@ fn the_same_inputs_give_the_same_bytes() {
         // Other times, another engine, a cold cache for the second.
         builder.config.engine = engine;
         builder.config.cache_dir = None;
-        digests.push(builder.build().unwrap().python_wasm().sha256.clone());
+        digests.push(builder.build().unwrap().component.sha256.clone());
     }
     assert_eq!(digests[0], digests[1]);
 }
@@ -60,13 +60,13 @@ fn nothing_changed_is_noticed_and_a_lost_or_edited_output_is_too() {
     let dir = tempfile::tempdir().unwrap();
     let builder = builder(dir.path(), &["json"]);
     let first = builder.build().unwrap();
-    let wasm = first.python_wasm().path.clone();
+    let wasm = first.component.path.clone();
     let bytes = fs::read(&wasm).unwrap();
     let modified = fs::metadata(&wasm).unwrap().modified().unwrap();
     assert_eq!(builder.build().unwrap(), first);
     assert_eq!(fs::metadata(&wasm).unwrap().modified().unwrap(), modified);
     fs::remove_file(&wasm).unwrap();
-    assert!(builder.build().unwrap().python_wasm().cached);
+    assert!(builder.build().unwrap().component.cached);
     assert_eq!(fs::read(&wasm).unwrap(), bytes);
     fs::write(&wasm, b"edited").unwrap();
     builder.build().unwrap();
@@ -92,10 +92,10 @@ fn damaged_entries_are_built_again() {
     // An edited standard library is put back, too.
     let stdlib = first.stdlib.clone().unwrap();
     fs::write(stdlib.join("json/__init__.py"), "raise SystemExit").unwrap();
-    fs::remove_file(&first.python_wasm().path).unwrap();
+    fs::remove_file(&first.component.path).unwrap();
     let again = builder.build().unwrap();
-    assert!(!again.python_wasm().cached);
-    assert_eq!(first.python_wasm().sha256, again.python_wasm().sha256);
+    assert!(!again.component.cached);
+    assert_eq!(first.component.sha256, again.component.sha256);
     assert!(
         fs::read_to_string(stdlib.join("json/__init__.py"))
             .unwrap()
@@ -254,10 +254,10 @@ fn eight_builds_at_once_run_python_once() {
             .map(|handle| handle.join().unwrap())
             .collect()
     });
-    let built = artifacts.iter().filter(|a| !a.python_wasm().cached).count();
+    let built = artifacts.iter().filter(|a| !a.component.cached).count();
     assert_eq!(built, 1);
-    let first = &artifacts[0].python_wasm().sha256;
-    assert!(artifacts.iter().all(|a| a.python_wasm().sha256 == *first));
+    let first = &artifacts[0].component.sha256;
+    assert!(artifacts.iter().all(|a| a.component.sha256 == *first));
 }
 
 #[test]
@@ -267,5 +267,5 @@ fn the_newest_runtime_works_by_path() {
     builder.config.imports = vec!["json".to_owned(), "re".to_owned()];
     builder.config.cache_dir = Some(runtime::cache());
     let artifacts = builder.build().unwrap();
-    assert!(artifacts.python_wasm().bytes > 1_000_000);
+    assert!(artifacts.component.bytes > 1_000_000);
 }

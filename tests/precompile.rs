@@ -24,7 +24,7 @@ fn builder(out: &Path, cache: &Path, imports: &[&str]) -> Builder {
 }
 
 fn native(artifacts: &Artifacts) -> Vec<u8> {
-    fs::read(&artifacts.python_cwasm().unwrap().path).unwrap()
+    fs::read(&artifacts.native.as_ref().unwrap().path).unwrap()
 }
 
 fn remove_entries(cache: &Path, stage: &str) -> usize {
@@ -43,7 +43,7 @@ fn reused_functions_give_the_bytes_that_compiling_everything_gives() {
     // More imports, larger memory: the functions of the first are taken.
     let imports = ["json", "csv", "random", "asyncio", "decimal"];
     let spliced = builder(&out, &cache, &imports).build().unwrap();
-    assert!(!spliced.python_cwasm().unwrap().cached);
+    assert!(!spliced.native.as_ref().unwrap().cached);
     let spliced = native(&spliced);
     assert!(first != spliced, "other imports, other data");
     // Only what was compiled in full names its code for reuse.
@@ -52,7 +52,7 @@ fn reused_functions_give_the_bytes_that_compiling_everything_gives() {
     assert_eq!(remove_entries(&cache, "reuse"), 1);
     assert_eq!(remove_entries(&cache, "native"), 2);
     let whole = builder(&out, &cache, &imports).build().unwrap();
-    assert!(!whole.python_cwasm().unwrap().cached);
+    assert!(!whole.native.as_ref().unwrap().cached);
     assert!(spliced == native(&whole), "the bytes differ");
 }
 
@@ -112,18 +112,18 @@ fn a_function_of_the_consumer_s_is_called_only_when_needed() {
     let _ = remove_entries_if_any(&cache, "native");
     let first = build("one");
     assert_eq!(calls.load(Ordering::Relaxed), 1);
-    assert!(first.python_cwasm().unwrap().path.is_file());
+    assert!(first.native.as_ref().unwrap().path.is_file());
     assert!(!dir.path().join("one/python.rs").exists());
     // Nothing changed; then another OUT_DIR with the same cache.
     assert_eq!(build("one"), first);
-    assert!(build("two").python_cwasm().unwrap().cached);
+    assert!(build("two").native.as_ref().unwrap().cached);
     assert_eq!(calls.load(Ordering::Relaxed), 1);
 
     // What is no longer asked for is not left to be included by mistake.
     let mut without = Builder::new(dir.path().join("one"), runtime::folder("0.5.0"));
     without.config.imports = vec!["json".to_owned()];
     without.config.cache_dir = Some(cache.clone());
-    assert_eq!(without.build().unwrap().python_cwasm(), None);
+    assert_eq!(without.build().unwrap().native, None);
     assert!(!dir.path().join("one/python.cwasm").exists());
 }
 

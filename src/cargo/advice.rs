@@ -24,7 +24,7 @@ pub(crate) const SLOW: Duration = Duration::from_secs(4);
 
 /// Warnings after a build that ran the pipeline.
 pub(crate) fn advice(config: &Config, artifacts: &Artifacts, took: Duration) -> Vec<Directive> {
-    let wasm = artifacts.python_wasm();
+    let wasm = &artifacts.component;
     let mut directives = Vec::new();
     if config.summary {
         directives.push(Directive::Warning(format!(

@@ -91,10 +91,10 @@ pub(crate) fn text(path: &Path) -> Result<String, Error> {
 /// # Errors
 /// [`Error::Io`] when a path is not UTF-8.
 pub(crate) fn variables(artifacts: &Artifacts) -> Result<Vec<Directive>, Error> {
-    let wasm = artifacts.python_wasm();
+    let wasm = &artifacts.component;
     // Empty where there is none: `env!` fails on a missing one.
     let folder = |folder: &Option<PathBuf>| folder.as_deref().map_or(Ok(String::new()), text);
-    let native = match artifacts.python_cwasm() {
+    let native = match &artifacts.native {
         Some(code) => (text(&code.path)?, code.sha256.clone()),
         None => Default::default(),
     };
@@ -108,10 +108,14 @@ pub(crate) fn variables(artifacts: &Artifacts) -> Result<Vec<Directive>, Error> 
     ])
 }
 
+/// A warning of this crate.
+pub(crate) fn warning(text: String) -> Directive {
+    Directive::Warning(format!("eryx-preinit-build: {text}"))
+}
+
 /// What the build found, as warnings of this crate.
 pub(crate) fn warnings(artifacts: &Artifacts) -> Vec<Directive> {
-    let warning = |text: &String| Directive::Warning(format!("eryx-preinit-build: {text}"));
-    artifacts.warnings.iter().map(warning).collect()
+    artifacts.warnings.iter().cloned().map(warning).collect()
 }
 
 #[cfg(test)]

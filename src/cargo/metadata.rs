@@ -7,7 +7,7 @@
 //! never compiles, so the first build asks once more, online.
 
 use crate::error::{Error, Report};
-use crate::log;
+use crate::log::Log;
 use cargo_metadata::{CargoOpt, Metadata, MetadataCommand, Package};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -119,6 +119,7 @@ pub(crate) fn graph(
     top: &Path,
     target: Option<&str>,
     rustflags: &str,
+    log: &Log,
 ) -> Result<Graph, Error> {
     let run = |network: &[&str]| {
         let mut options: Vec<String> = network.iter().map(|&s| s.to_owned()).collect();
@@ -142,7 +143,7 @@ pub(crate) fn graph(
     };
     let offline = run(&["--offline", "--locked"]).or_else(|_| run(&["--offline"]));
     let metadata = offline.or_else(|offline| {
-        log::say("cargo does not know all packages offline: it may download now");
+        log.say("cargo does not know all packages offline: it may download now");
         run(&["--locked"]).or_else(|_| run(&[])).map_err(|online| {
             Error::Graph(failure(top, online).note(format!("offline: {offline}")))
         })
@@ -420,7 +421,7 @@ mod tests {
         assert_eq!(top, manifest);
         // Without one, dependencies of no platform would count.
         let target = Some("x86_64-unknown-linux-gnu");
-        let graph = super::graph(cargo, &manifest, &top, target, "").unwrap();
+        let graph = super::graph(cargo, &manifest, &top, target, "", &Log::default()).unwrap();
         let runtime = graph.runtime().unwrap();
         assert!(runtime.dir.join("libs").is_dir(), "{runtime:?}");
     }
@@ -460,7 +461,7 @@ mod tests {
 
         let manifest = path.join("Cargo.toml");
         let cargo = Path::new(env!("CARGO"));
-        let graph = super::graph(cargo, &manifest, &manifest, None, "").unwrap();
+        let graph = super::graph(cargo, &manifest, &manifest, None, "", &Log::default()).unwrap();
         let runtime = graph.runtime().unwrap();
         assert!(runtime.dir.ends_with("vendor/eryx-runtime"), "{runtime:?}");
         assert!(runtime.immutable && runtime.direct, "{runtime:?}");
@@ -488,7 +489,7 @@ mod tests {
         assert_eq!(consumer.block.unwrap()["imports"][0], "re");
         let top = top(&inner, &consumer.workspace_root, &out_dir);
         assert_eq!(top, manifest);
-        let graph = super::graph(cargo, &inner, &top, None, "").unwrap();
+        let graph = super::graph(cargo, &inner, &top, None, "", &Log::default()).unwrap();
         assert!(graph.runtime().unwrap().direct);
     }
 }

@@ -8,6 +8,7 @@
 //! Values set through the [`Builder`](crate::Builder) pass the same checks.
 
 mod fields;
+mod parts;
 mod paths;
 mod precompile;
 mod problems;

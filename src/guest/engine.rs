@@ -44,6 +44,25 @@ impl Compiler {
     }
 }
 
+/// The engines to try, in order: those this host has.
+///
+/// # Errors
+/// [`Error::Engine`] when it has none of them.
+pub(crate) fn candidates(choice: CompilerChoice) -> Result<Vec<(Compiler, Engine)>, Error> {
+    let mut engines = Vec::new();
+    let mut refused = None;
+    for &compiler in Compiler::candidates(choice) {
+        match engine(compiler) {
+            Ok(engine) => engines.push((compiler, engine)),
+            Err(error) => refused = Some(error),
+        }
+    }
+    match (engines.is_empty(), refused) {
+        (true, Some(error)) => Err(error),
+        _ => Ok(engines),
+    }
+}
+
 fn host_has_winch() -> bool {
     cfg!(any(target_arch = "x86_64", target_arch = "aarch64"))
 }

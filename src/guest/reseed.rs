@@ -82,10 +82,10 @@ class Sub(random.Random):
 sub = Sub()
 twister = _random.Random(7)
 bare = _random.Random()                     # of no interest to the garbage collector
-class Meta(type):
+class FileStamp(type):
     def __eq__(self, other):
         return self is other
-class Unhashable(metaclass=Meta):
+class Unhashable(metaclass=FileStamp):
     pass
 odd = Unhashable()
 fixed = random.Random(42)

@@ -1,6 +1,7 @@
 //! What is read: where it lies, and what it contains.
 
 pub(crate) mod locate;
+pub(crate) mod read;
 pub(crate) mod runtime;
 pub(crate) mod sources;
 pub(crate) mod stamp;

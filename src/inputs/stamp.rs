@@ -1,5 +1,11 @@
-//! What the last build in this OUT_DIR saw and wrote, so that a build with
-//! nothing to do finds out from file metadata alone.
+//! What the last build of an output saw and wrote, so that a build with nothing to do
+//! finds out from file metadata alone.
+//!
+//! ```text
+//! OUT_DIR/eryx-preinit/
+//!   stamps/python.wasm.json   one for each output
+//!   stale/                    outputs that the build script may not ask for any more
+//! ```
 //!
 //! Why metadata is enough: a key is a digest of contents, and a content is read
 //! again as soon as its size, modification time or inode change time differ from
@@ -10,13 +16,105 @@
 //! which looks at modification times only.
 
 use crate::artifacts::Artifacts;
+use crate::build::BUILD;
 use crate::cargo::metadata::{Consumer, Graph};
 use crate::inputs::states::FileState;
 use crate::store::digest::Digest;
-use crate::store::files::{self, Meta};
+use crate::store::files::{self, FileStamp};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
+
+/// This crate's own folder in OUT_DIR.
+pub(crate) const FOLDER: &str = "eryx-preinit";
+const STAMPS: &str = "stamps";
+const STALE: &str = "stale";
+
+/// The stamps of all outputs in one OUT_DIR.
+pub(crate) struct Stamps {
+    out_dir: PathBuf,
+}
+
+impl Stamps {
+    pub(crate) fn of(out_dir: &Path) -> Self {
+        Self {
+            out_dir: out_dir.to_owned(),
+        }
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.out_dir.join(FOLDER).join(STAMPS)
+    }
+
+    fn path(&self, output: &str) -> PathBuf {
+        self.folder().join(format!("{output}.json"))
+    }
+
+    /// The stamp of `output`, empty where there is none. What another output's build set
+    /// aside is put back.
+    pub(crate) fn load(&self, output: &str) -> Stamp {
+        let stamp = Stamp::read(&self.path(output)).unwrap_or_default();
+        for path in stamp.written() {
+            if let Some(name) = path.file_name()
+                && !path.exists()
+            {
+                let _ = fs::rename(self.stale().join(name), path);
+            }
+        }
+        stamp
+    }
+
+    /// The consumer that any output's build read from a manifest with this digest.
+    pub(crate) fn consumer(&self, manifest: Digest) -> Option<Consumer> {
+        self.all().find_map(|(_, stamp)| stamp.consumer(manifest))
+    }
+
+    fn all(&self) -> impl Iterator<Item = (PathBuf, Stamp)> {
+        let entries = fs::read_dir(self.folder()).into_iter().flatten().flatten();
+        entries.filter_map(|entry| Some((entry.path(), Stamp::read(&entry.path())?)))
+    }
+
+    /// Stores the stamp of `output` if it changed, without the digests of files that
+    /// were too young to be trusted. Failing to only costs time in the next build.
+    pub(crate) fn store(&self, output: &str, stamp: &mut Stamp) {
+        if !stamp.changed {
+            return;
+        }
+        stamp.build = BUILD.to_owned();
+        stamp.files.retain(|file| file.settled);
+        if let Ok(bytes) = serde_json::to_vec(stamp) {
+            let _ = fs::create_dir_all(self.folder());
+            let _ = files::publish(&self.path(output), &[&bytes]);
+        }
+    }
+
+    /// Sets aside what a build script wrote when its manifest or its code was another
+    /// one, as it may not ask for that any more. [`Stamps::load`] puts it back where it
+    /// does.
+    pub(crate) fn set_aside_others(&self, output: &str, generation: Digest) {
+        let own = self.path(output);
+        for (path, stamp) in self.all() {
+            if path == own || stamp.generation == Some(generation.to_string()) {
+                continue;
+            }
+            for file in stamp.written().filter(|file| file.is_file()) {
+                let _ = fs::create_dir_all(self.stale());
+                if let Some(name) = file.file_name() {
+                    let _ = fs::rename(file, self.stale().join(name));
+                }
+            }
+        }
+    }
+
+    fn stale(&self) -> PathBuf {
+        self.out_dir.join(FOLDER).join(STALE)
+    }
+
+    /// The folders that some output's program mounts.
+    pub(crate) fn folders(&self) -> Vec<PathBuf> {
+        self.all().flat_map(|(_, stamp)| stamp.folders).collect()
+    }
+}
 
 /// The file's content. Anything unexpected reads as an empty stamp: it only
 /// saves work.
@@ -24,12 +122,16 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Stamp {
     /// The build of this crate that wrote it.
     build: String,
+    /// Which manifest and code asked for it.
+    generation: Option<String>,
     /// The consumer, by the digest of its manifest.
     consumer: Option<(String, Consumer)>,
     /// The graph, by the digest of manifest, lock file and target.
     graph: Option<(String, Graph)>,
     /// Input files and their digests.
     pub(crate) files: Vec<FileState>,
+    /// Folders of this crate's own that the program mounts.
+    folders: Vec<PathBuf>,
     /// The last finished build.
     done: Option<Done>,
     /// Whether it differs from what is stored.
@@ -42,35 +144,19 @@ struct Done {
     /// Digest of the request: configuration, epoch, input paths.
     request: String,
     /// Outputs as they were left.
-    outputs: Vec<(PathBuf, Meta)>,
+    outputs: Vec<(PathBuf, FileStamp)>,
     artifacts: Artifacts,
 }
 
 impl Stamp {
-    pub(crate) fn load(path: &Path) -> Self {
-        let stamp: Option<Self> = fs::read(path)
-            .ok()
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        stamp
-            .filter(|stamp| stamp.build == crate::build::BUILD)
-            .unwrap_or_default()
-    }
-
-    /// Stores the stamp if it changed, without the digests of files that were too
-    /// young to be trusted. Failing to only costs time in the next build.
-    pub(crate) fn store(&mut self, path: &Path) {
-        if !self.changed {
-            return;
-        }
-        self.build = crate::build::BUILD.to_owned();
-        self.files.retain(|file| file.settled);
-        if let Ok(bytes) = serde_json::to_vec(self) {
-            let _ = files::publish(path, &[&bytes]);
-        }
+    fn read(path: &Path) -> Option<Self> {
+        let bytes = fs::read(path).ok()?;
+        let stamp: Self = serde_json::from_slice(&bytes).ok()?;
+        (stamp.build == BUILD).then_some(stamp)
     }
 
     /// The consumer read from a manifest with this digest.
-    pub(crate) fn consumer(&self, manifest: Digest) -> Option<Consumer> {
+    fn consumer(&self, manifest: Digest) -> Option<Consumer> {
         let (key, consumer) = self.consumer.as_ref()?;
         (*key == manifest.to_string()).then(|| consumer.clone())
     }
@@ -79,6 +165,12 @@ impl Stamp {
         let consumer = Some((manifest.to_string(), consumer));
         self.changed |= self.consumer != consumer;
         self.consumer = consumer;
+    }
+
+    pub(crate) fn set_generation(&mut self, generation: Option<Digest>) {
+        let generation = generation.map(|digest| digest.to_string());
+        self.changed |= self.generation != generation;
+        self.generation = generation;
     }
 
     /// The graph read under this key, if its packages are still there.
@@ -113,16 +205,25 @@ impl Stamp {
 
     /// The files the last build wrote.
     pub(crate) fn written(&self) -> impl Iterator<Item = &Path> {
-        let files = self.done.iter().flat_map(|done| &done.artifacts.files);
-        files.map(|file| file.path.as_path())
+        let artifacts = self.done.iter().flat_map(|done| done.artifacts.files());
+        artifacts.map(|file| file.path.as_path())
     }
 
-    pub(crate) fn set_done(&mut self, request: Digest, outputs: &[PathBuf], artifacts: &Artifacts) {
+    /// Notes a finished build: `watched` are the files of this crate's own whose change
+    /// means that it has to run again, `folders` those that the program mounts.
+    pub(crate) fn set_done(
+        &mut self,
+        request: Digest,
+        artifacts: &Artifacts,
+        watched: &[PathBuf],
+        folders: Vec<PathBuf>,
+    ) {
+        let outputs = artifacts.files().map(|file| &file.path).chain(watched);
         let outputs: Result<Vec<_>, _> = outputs
-            .iter()
-            .map(|path| Meta::of(path).map(|meta| (path.clone(), meta)))
+            .map(|path| FileStamp::of(path).map(|stamp| (path.clone(), stamp)))
             .collect();
         self.changed = true;
+        self.folders = folders;
         self.done = outputs.ok().map(|outputs| Done {
             request: request.to_string(),
             outputs,
@@ -131,6 +232,160 @@ impl Stamp {
     }
 }
 
-fn is(path: &Path, expected: &Meta) -> bool {
-    Meta::of(path).is_ok_and(|meta| meta == *expected)
+fn is(path: &Path, expected: &FileStamp) -> bool {
+    FileStamp::of(path).is_ok_and(|stamp| stamp == *expected)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::artifacts::Artifact;
+    use crate::inputs::states::states;
+    use std::time::{Duration, SystemTime};
+
+    /// OUT_DIR, with one input that nobody has touched for a while.
+    struct Build {
+        out_dir: tempfile::TempDir,
+        input: PathBuf,
+    }
+
+    impl Build {
+        fn new() -> Self {
+            let out_dir = tempfile::tempdir().unwrap();
+            let input = out_dir.path().join("input.py");
+            fs::write(&input, "1").unwrap();
+            Self { out_dir, input }
+        }
+
+        fn stamps(&self) -> Stamps {
+            Stamps::of(self.out_dir.path())
+        }
+
+        fn output(&self, name: &str) -> PathBuf {
+            self.out_dir.path().join(name)
+        }
+
+        /// Writes `output` as a build of this request and generation would.
+        fn done(&self, output: &str, request: &str, generation: &str) {
+            let path = self.output(output);
+            fs::write(&path, output).unwrap();
+            let mut stamp = self.stamps().load(output);
+            stamp.set_generation(Some(digest(generation)));
+            stamp.files = states(std::slice::from_ref(&self.input), &[]).unwrap();
+            for file in &mut stamp.files {
+                file.settled = true;
+            }
+            let folders = vec![self.output("stdlib")];
+            stamp.set_done(digest(request), &artifacts(&path), &[], folders);
+            self.stamps().store(output, &mut stamp);
+            self.stamps().set_aside_others(output, digest(generation));
+        }
+
+        fn unchanged(&self, output: &str, request: &str) -> bool {
+            let stamp = self.stamps().load(output);
+            let files = std::slice::from_ref(&self.input);
+            stamp.unchanged(digest(request), files).is_some()
+        }
+    }
+
+    fn digest(text: &str) -> Digest {
+        Digest::of(text.as_bytes())
+    }
+
+    fn artifacts(path: &Path) -> Artifacts {
+        Artifacts {
+            component: Artifact {
+                path: path.to_owned(),
+                bytes: 1,
+                sha256: String::new(),
+                cached: false,
+            },
+            native: None,
+            loader: None,
+            stdlib: None,
+            site_packages: None,
+            warnings: vec!["a warning".to_owned()],
+            placeholder: None,
+        }
+    }
+
+    #[test]
+    fn nothing_changed_means_request_inputs_and_outputs() {
+        let build = Build::new();
+        assert!(!build.unchanged("a.wasm", "r"));
+        build.done("a.wasm", "r", "g");
+        assert!(build.unchanged("a.wasm", "r"));
+        assert!(!build.unchanged("a.wasm", "other"));
+        assert!(!build.unchanged("b.wasm", "r"));
+        fs::write(&build.input, "longer").unwrap();
+        assert!(!build.unchanged("a.wasm", "r"), "another input");
+        build.done("a.wasm", "r", "g");
+        fs::write(build.output("a.wasm"), "longer than it was").unwrap();
+        assert!(!build.unchanged("a.wasm", "r"), "another output");
+        build.done("a.wasm", "r", "g");
+        fs::remove_file(build.output("a.wasm")).unwrap();
+        assert!(!build.unchanged("a.wasm", "r"), "no output");
+    }
+
+    #[test]
+    fn an_input_that_comes_is_a_change() {
+        let build = Build::new();
+        build.done("a.wasm", "r", "g");
+        let stamp = build.stamps().load("a.wasm");
+        let other = build.output("other.py");
+        let files = [build.input.clone(), other];
+        assert!(stamp.unchanged(digest("r"), &files).is_none());
+        assert!(stamp.unchanged(digest("r"), &files[..1]).is_some());
+        assert!(stamp.unchanged(digest("r"), &[]).is_none());
+    }
+
+    #[test]
+    fn a_file_that_was_written_just_now_is_read_again() {
+        let build = Build::new();
+        build.done("a.wasm", "r", "g");
+        let mut stamp = build.stamps().load("a.wasm");
+        stamp.files = states(std::slice::from_ref(&build.input), &[]).unwrap();
+        stamp.changed = true;
+        build.stamps().store("a.wasm", &mut stamp);
+        assert!(build.stamps().load("a.wasm").files.is_empty());
+        let file = fs::File::options().write(true).open(&build.input).unwrap();
+        // What the file system notes of the change itself stays new on Unix.
+        file.set_modified(SystemTime::now() - Duration::from_secs(60))
+            .unwrap();
+        assert!(!build.unchanged("a.wasm", "r"));
+    }
+
+    #[test]
+    fn what_another_build_of_this_crate_wrote_is_no_stamp() {
+        let build = Build::new();
+        build.done("a.wasm", "r", "g");
+        let path = build.stamps().path("a.wasm");
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replace(BUILD, "another")).unwrap();
+        assert!(!build.unchanged("a.wasm", "r"));
+        fs::write(&path, "no JSON").unwrap();
+        assert!(!build.unchanged("a.wasm", "r"));
+    }
+
+    #[test]
+    fn outputs_of_one_build_script_leave_each_other_alone() {
+        let build = Build::new();
+        build.done("a.wasm", "r", "g");
+        build.done("b.wasm", "r", "g");
+        build.done("a.wasm", "s", "g");
+        assert!(build.unchanged("a.wasm", "s") && build.unchanged("b.wasm", "r"));
+        assert_eq!(build.stamps().folders().len(), 2);
+    }
+
+    #[test]
+    fn an_output_that_may_be_gone_is_set_aside_until_it_is_asked_for() {
+        let build = Build::new();
+        build.done("a.wasm", "r", "g");
+        build.done("b.wasm", "r", "g");
+        build.done("a.wasm", "r", "another manifest");
+        assert!(build.output("a.wasm").exists());
+        assert!(!build.output("b.wasm").exists());
+        build.stamps().load("b.wasm");
+        assert_eq!(fs::read(build.output("b.wasm")).unwrap(), b"b.wasm");
+    }
 }

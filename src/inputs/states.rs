@@ -6,7 +6,7 @@
 
 use crate::error::{Error, Report};
 use crate::store::digest::Digest;
-use crate::store::files::{Meta, nanoseconds};
+use crate::store::files::{FileStamp, nanoseconds};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -18,7 +18,7 @@ use std::time::{Duration, SystemTime};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FileState {
     pub(crate) path: PathBuf,
-    pub(crate) meta: Meta,
+    pub(crate) meta: FileStamp,
     #[serde(with = "hex")]
     pub(crate) digest: Digest,
     /// Whether it had been left alone for a while when it was read. Only such
@@ -47,7 +47,7 @@ pub(crate) fn states(paths: &[PathBuf], known: &[FileState]) -> Result<Vec<FileS
         .par_iter()
         .map(|path| {
             // Before reading: a change during the read then looks like a change.
-            let meta = Meta::of(path)?;
+            let meta = FileStamp::of(path)?;
             if let Some(file) = known.get(path.as_path())
                 && file.meta == meta
             {
@@ -77,7 +77,7 @@ pub(crate) fn states(paths: &[PathBuf], known: &[FileState]) -> Result<Vec<FileS
 pub(crate) fn unchanged(files: &[FileState]) -> Result<(), Error> {
     let changed = files
         .par_iter()
-        .find_first(|file| Meta::of(&file.path).ok().as_ref() != Some(&file.meta));
+        .find_first(|file| FileStamp::of(&file.path).ok().as_ref() != Some(&file.meta));
     match changed {
         None => Ok(()),
         Some(file) => Err(Error::Io(

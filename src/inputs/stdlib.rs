@@ -49,18 +49,23 @@ impl StdlibSource {
     }
 }
 
-/// The standard library unpacked below `folder`, from an earlier build if it is
-/// still as that left it.
+/// The folder to mount at /python-stdlib: where the source is an archive, unpacked below
+/// `folder`, or from an earlier build if it is still as that left it.
 ///
 /// # Errors
-/// As [`unpack_stdlib`].
-pub(crate) fn staged_stdlib(
+/// [`Error::Runtime`] when the archive is damaged, or is not a standard library;
+/// [`Error::Io`] when it cannot be written.
+pub(crate) fn stage(
     source: &StdlibSource,
     digest: Digest,
     folder: &Path,
 ) -> Result<PathBuf, Error> {
+    let archive = match source {
+        StdlibSource::Folder(folder) => return Ok(folder.clone()),
+        archive => archive,
+    };
     let target = folder::staged(folder, STAGED, digest, |dir| {
-        let archive = source
+        let archive = archive
             .archive()?
             .ok_or_else(|| Error::Runtime(Report::new("the standard library is not an archive")))?;
         unpack_stdlib(&archive, dir).map(drop)
@@ -68,10 +73,10 @@ pub(crate) fn staged_stdlib(
     Ok(target.join(STDLIB_FOLDER))
 }
 
-/// Removes the standard libraries that earlier builds unpacked in `folder`, but not
-/// `stdlib`.
-pub(crate) fn sweep_stdlib(folder: &Path, stdlib: &Path) {
-    folder::sweep(folder, STAGED, stdlib.parent());
+/// Removes the standard libraries that earlier builds unpacked in `folder`, but those
+/// that hold one of `keep`.
+pub(crate) fn sweep(folder: &Path, keep: &[PathBuf]) {
+    folder::sweep(folder, STAGED, keep);
 }
 
 /// Unpacks a standard library archive into `dir`, and returns the folder in it
@@ -113,7 +118,7 @@ mod tests {
     use std::fs;
 
     fn staged(folder: &Path) -> PathBuf {
-        staged_stdlib(&StdlibSource::Embedded, Digest::of(b"digest"), folder).unwrap()
+        stage(&StdlibSource::Embedded, Digest::of(b"digest"), folder).unwrap()
     }
 
     #[test]
@@ -125,7 +130,7 @@ mod tests {
         let os = stdlib.join("os.py");
         let before = fs::metadata(&os).unwrap().modified().unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
-        sweep_stdlib(dir.path(), &stdlib);
+        sweep(dir.path(), std::slice::from_ref(&stdlib));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
         assert_eq!(staged(dir.path()), stdlib);
         assert_eq!(fs::metadata(&os).unwrap().modified().unwrap(), before);
@@ -139,7 +144,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("python-stdlib.tar.zst");
         fs::write(&path, &EMBEDDED_STDLIB[..1000]).unwrap();
-        let error = staged_stdlib(
+        let error = stage(
             &StdlibSource::from_path(path),
             Digest::of(b"digest"),
             &dir.path().join("out"),

@@ -20,9 +20,6 @@ use wasmtime_environ::object::{Endianness, elf};
 /// One way to make native code for a target.
 pub(crate) struct Precompiler {
     pub(crate) compiler: Compiler,
-    /// How many are to be tried before it: what is built must not depend on what
-    /// happens to be in the cache.
-    rank: usize,
     engine: Engine,
 }
 
@@ -46,8 +43,7 @@ impl Precompiler {
         };
         compilers
             .iter()
-            .enumerate()
-            .map(|(rank, &compiler)| {
+            .map(|&compiler| {
                 let engine = config(precompile, target, compiler)
                     .and_then(|config| Engine::new(&config))
                     .map_err(|error| {
@@ -61,22 +57,9 @@ impl Precompiler {
                             .hint("set precompile.compiler = \"cranelift\""),
                         )
                     })?;
-                Ok(Self {
-                    compiler,
-                    rank,
-                    engine,
-                })
+                Ok(Self { compiler, engine })
             })
             .collect()
-    }
-
-    /// Everything that native code of the component with this digest depends on.
-    pub(crate) fn key(&self, wasm: Digest) -> Digest {
-        KeyBuilder::new("native")
-            .part("snapshot", &wasm.0)
-            .part("engine", &self.fingerprint().0)
-            .part("rank", &self.rank.to_le_bytes())
-            .finish()
     }
 
     /// Wasmtime's version, the target with its level, the settings.
@@ -200,15 +183,15 @@ type Compile =
 
 /// A compiler of the consumer's, and where in the consumer's code it was given.
 #[derive(Clone)]
-pub(crate) struct Custom(Arc<Compile>, String);
+pub(crate) struct ConsumerCompiler(Arc<Compile>, String);
 
-impl fmt::Debug for Custom {
+impl fmt::Debug for ConsumerCompiler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "precompile_with at {}", self.1)
     }
 }
 
-impl Custom {
+impl ConsumerCompiler {
     pub(crate) fn new<E>(
         compile: impl Fn(&[u8], &str) -> Result<Vec<u8>, E> + Send + Sync + 'static,
         place: &Location<'_>,
@@ -218,6 +201,11 @@ impl Custom {
     {
         let compile = move |wasm: &[u8], target: &str| compile(wasm, target).map_err(Into::into);
         Self(Arc::new(compile), place.to_string())
+    }
+
+    /// Where in the consumer's code it was given.
+    pub(crate) fn place(&self) -> &str {
+        &self.1
     }
 
     /// What its code depends on. The executable that runs holds the function, and
@@ -310,7 +298,7 @@ mod tests {
             .map(|precompile| {
                 let target = Target::resolve(precompile, None).unwrap();
                 let all = Precompiler::all(precompile, &target, false).unwrap();
-                all[0].key(Digest::of(b"snapshot"))
+                all[0].fingerprint()
             })
             .collect();
         let count = keys.len();
@@ -424,7 +412,7 @@ mod tests {
     #[test]
     fn a_function_of_the_consumer_s_keeps_its_error() {
         let target = Target::resolve(&Precompile::default(), None).unwrap();
-        let custom = Custom::new(
+        let custom = ConsumerCompiler::new(
             |_, target| Err::<Vec<u8>, _>(format!("no {target}")),
             Location::caller(),
         );

@@ -73,11 +73,12 @@ impl SitePackages {
         let path = self.staged.clone().unwrap_or_default().join(&library.file);
         fs::read(&path).map_err(|e| Error::io("read", &path, e))
     }
+}
 
-    /// Removes what earlier builds left in `folder`.
-    pub(crate) fn sweep(&self, folder: &Path) {
-        folder::sweep(folder, STAGED, self.staged.as_deref());
-    }
+/// Removes the trees that earlier builds made in `folder`, but those that hold one of
+/// `keep`.
+pub(crate) fn sweep(folder: &Path, keep: &[PathBuf]) {
+    folder::sweep(folder, STAGED, keep);
 }
 
 /// The tree of `sources`, whose content has this digest: made below `folder`, or

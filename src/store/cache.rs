@@ -3,57 +3,54 @@
 //!
 //! ```text
 //! <root>/
-//!   link/<key>        linked component
-//!   code/<key>        compiled instrumented component
-//!   snapshot/<key>    finished component
-//!   findings/<key>    what to warn of when the result is used
-//!   verified/<key>    nothing: a snapshot of this code was loaded and ran
-//!   native/<key>      native code of a finished component
-//!   reuse/<key>       which of those has the code of other snapshots, too
-//!   locks/<key>       held while an entry's pipeline runs
+//!   <kind>/<name>     an entry: see [`EntryKind`]
+//!   locks/<name>      held while an entry's pipeline runs
 //! ```
 //!
-//! A key is the SHA-256 of everything that can change the entry; names on the disk are
-//! bound to the build of this crate, too. An entry ends in the SHA-256 of its payload
-//! and its own name, checked at every read, so that a damaged or misplaced one is
-//! rebuilt. Entries appear by renaming a complete temporary file: a killed build leaves
-//! at most a temporary file, which is swept later.
+//! A key is the SHA-256 of everything that can change the entry. The name on the disk
+//! covers the build of this crate, too: a build never reads what another build of this
+//! crate wrote. An entry ends in the SHA-256 of what it holds and its own name, checked
+//! at every read, so that a damaged or misplaced one is made again. Entries appear by
+//! renaming a complete temporary file: a killed build leaves at most a temporary file,
+//! which is swept later.
 
 use crate::error::{Error, Report};
-use crate::store::digest::{Digest, KeyBuilder};
+use crate::log::Log;
+use crate::store::digest::{Blob, Digest, KeyBuilder};
 use crate::store::files::{TEMPORARY_AGE, files, is_temporary, publish, sweep};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::Sender;
 use std::time::SystemTime;
 
-/// Ends every entry, in front of the payload's length (u64, little endian) and
-/// SHA-256, and the entry's name.
-const MAGIC: &[u8; 8] = b"eryxpre2";
-const TRAILER_BYTES: usize = 8 + 8 + 32 + 32;
+/// Ends every entry, in front of the lengths (u64, little endian) and SHA-256s of the
+/// payload and of the findings, and the entry's name.
+const MAGIC: &[u8; 8] = b"eryxpre3";
+const TRAILER_BYTES: usize = 8 + 2 * 8 + 3 * 32;
 
-/// The stages that have entries.
+/// What an entry is. The names on the disk, and what the keys cover, are in
+/// docs/how-it-works.md; `pipeline/keys.rs` makes the keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stage {
+pub(crate) enum EntryKind {
+    /// A linked component.
     Link,
+    /// Compiled code of an instrumented component.
     Code,
+    /// A finished component.
     Snapshot,
-    /// What to warn of when another stage's entry of this key is used: a JSON array of
-    /// strings.
-    Findings,
-    /// An empty entry: a snapshot of this code was loaded and ran.
+    /// Nothing: a snapshot of this code was loaded and ran.
     Verified,
-    /// Native code of a snapshot.
+    /// Native code of a finished component.
     Native,
     /// Which native code other snapshots of the same code can be made from.
     Reuse,
 }
 
-impl Stage {
-    const ALL: [Self; 7] = [
+impl EntryKind {
+    pub(crate) const ALL: [Self; 6] = [
         Self::Link,
         Self::Code,
         Self::Snapshot,
-        Self::Findings,
         Self::Verified,
         Self::Native,
         Self::Reuse,
@@ -64,7 +61,6 @@ impl Stage {
             Self::Link => "link",
             Self::Code => "code",
             Self::Snapshot => "snapshot",
-            Self::Findings => "findings",
             Self::Verified => "verified",
             Self::Native => "native",
             Self::Reuse => "reuse",
@@ -72,22 +68,39 @@ impl Stage {
     }
 }
 
-/// What [`Cache::get`] found.
-pub(crate) enum Lookup {
-    /// The payload and its digest.
-    Hit(Vec<u8>, Digest),
-    Miss,
-    /// An entry that failed its check; it has been removed. The text says which.
-    Corrupt(String),
+/// What was made, before it is kept.
+pub(crate) struct Made {
+    pub(crate) blob: Blob,
+    /// What to warn of whenever this is used, one sentence each.
+    pub(crate) findings: Vec<String>,
+}
+
+impl From<Vec<u8>> for Made {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self {
+            blob: bytes.into(),
+            findings: Vec::new(),
+        }
+    }
+}
+
+/// What is kept, made now or earlier.
+pub(crate) struct Entry {
+    pub(crate) blob: Blob,
+    pub(crate) findings: Vec<String>,
+    /// Whether it was made by an earlier build.
+    pub(crate) cached: bool,
 }
 
 /// One cache directory.
 #[derive(Clone, Debug)]
 pub(crate) struct Cache {
     root: PathBuf,
-    /// Which build of this crate makes the entries: those of another one are not for
-    /// this one to find.
+    /// Which build of this crate makes the entries.
     build: &'static str,
+    log: Log,
+    /// Who hears of entries that are damaged or cannot be stored.
+    troubles: Sender<String>,
 }
 
 impl Cache {
@@ -95,8 +108,17 @@ impl Cache {
     ///
     /// # Errors
     /// [`Error::Cache`] when it cannot be created.
-    pub(crate) fn open(root: &Path, build: &'static str) -> Result<Self, Error> {
-        for folder in Stage::ALL.map(Stage::name).into_iter().chain(["locks"]) {
+    pub(crate) fn open(
+        root: &Path,
+        build: &'static str,
+        log: Log,
+        troubles: Sender<String>,
+    ) -> Result<Self, Error> {
+        for folder in EntryKind::ALL
+            .map(EntryKind::name)
+            .into_iter()
+            .chain(["locks"])
+        {
             let folder = root.join(folder);
             fs::create_dir_all(&folder).map_err(|e| {
                 Error::Cache(
@@ -112,13 +134,96 @@ impl Cache {
         Ok(Self {
             root: root.to_owned(),
             build,
+            log,
+            troubles,
         })
     }
 
-    fn path(&self, stage: Stage, key: Digest) -> PathBuf {
-        self.root
-            .join(stage.name())
-            .join(self.name(key).to_string())
+    /// The entry of this kind under `key`: from the cache, or made and stored.
+    ///
+    /// # Errors
+    /// Those of `make`. A cache that fails costs time, not the build.
+    pub(crate) fn memo<E>(
+        &self,
+        kind: EntryKind,
+        key: Digest,
+        make: impl FnOnce() -> Result<Made, E>,
+    ) -> Result<Entry, E> {
+        if let Some(entry) = self.find(kind, key) {
+            self.log.say(&format!("{}: from the cache", kind.name()));
+            return Ok(entry);
+        }
+        let Made { blob, findings } = make()?;
+        self.store(kind, key, &blob, &findings);
+        Ok(Entry {
+            blob,
+            findings,
+            cached: false,
+        })
+    }
+
+    /// The entry, if it is there; it is marked as recently used. A damaged one is
+    /// removed.
+    pub(crate) fn find(&self, kind: EntryKind, key: Digest) -> Option<Entry> {
+        let path = self.path(kind, key);
+        let bytes = fs::read(&path).ok()?;
+        let Some(entry) = parse(bytes, self.name(key)) else {
+            let _ = fs::remove_file(&path);
+            self.trouble(format!(
+                "the cache entry `{}` is damaged and is built again",
+                path.display()
+            ));
+            return None;
+        };
+        // Eviction goes by age; failing to renew it only costs a rebuild.
+        let _ = File::options()
+            .write(true)
+            .open(&path)
+            .and_then(|file| file.set_modified(SystemTime::now()));
+        Some(entry)
+    }
+
+    /// Whether there is an entry, without a look at whether it is whole.
+    pub(crate) fn has(&self, kind: EntryKind, key: Digest) -> bool {
+        self.path(kind, key).is_file()
+    }
+
+    /// Keeps an entry for later builds; [`Cache::memo`] does so by itself.
+    pub(crate) fn store(&self, kind: EntryKind, key: Digest, blob: &Blob, findings: &[String]) {
+        if let Err(error) = self.put(kind, key, blob, findings) {
+            self.trouble(format!(
+                "cannot store the {} entry in the cache: {error}",
+                kind.name()
+            ));
+        }
+    }
+
+    /// Says that something is wrong with an entry, as a warning of this build.
+    pub(crate) fn trouble(&self, text: String) {
+        // Nobody listens once the build has ended.
+        let _ = self.troubles.send(text);
+    }
+
+    fn put(
+        &self,
+        kind: EntryKind,
+        key: Digest,
+        blob: &Blob,
+        findings: &[String],
+    ) -> std::io::Result<()> {
+        let findings = serde_json::to_vec(findings)?;
+        let mut trailer = Vec::with_capacity(TRAILER_BYTES);
+        trailer.extend_from_slice(MAGIC);
+        trailer.extend_from_slice(&(blob.bytes.len() as u64).to_le_bytes());
+        trailer.extend_from_slice(&(findings.len() as u64).to_le_bytes());
+        trailer.extend_from_slice(&blob.digest.0);
+        trailer.extend_from_slice(&Digest::of(&findings).0);
+        trailer.extend_from_slice(&self.name(key).0);
+        publish(&self.path(kind, key), &[&blob.bytes, &findings, &trailer])
+    }
+
+    fn path(&self, kind: EntryKind, key: Digest) -> PathBuf {
+        self.root.join(kind.name()).join(self.name(key).to_string())
     }
 
     fn lock_path(&self, key: Digest) -> PathBuf {
@@ -130,51 +235,6 @@ impl Cache {
             .part("build", self.build.as_bytes())
             .part("key", &key.0)
             .finish()
-    }
-
-    /// Reads and checks an entry, and marks it as recently used.
-    pub(crate) fn get(&self, stage: Stage, key: Digest) -> Lookup {
-        let path = self.path(stage, key);
-        let Ok(mut bytes) = fs::read(&path) else {
-            return Lookup::Miss;
-        };
-        match payload(&bytes, self.name(key)) {
-            Some((len, digest)) => {
-                bytes.truncate(len);
-                // Eviction goes by age; failing to renew it only costs a rebuild.
-                let _ = File::options()
-                    .write(true)
-                    .open(&path)
-                    .and_then(|file| file.set_modified(SystemTime::now()));
-                Lookup::Hit(bytes, digest)
-            }
-            None => {
-                let _ = fs::remove_file(&path);
-                Lookup::Corrupt(format!(
-                    "the cache entry `{}` is damaged and is built again",
-                    path.display()
-                ))
-            }
-        }
-    }
-
-    /// Publishes an entry; `digest` is the payload's.
-    ///
-    /// # Errors
-    /// The I/O error; no partial entry is left.
-    pub(crate) fn put(
-        &self,
-        stage: Stage,
-        key: Digest,
-        payload: &[u8],
-        digest: Digest,
-    ) -> std::io::Result<()> {
-        let mut trailer = Vec::with_capacity(TRAILER_BYTES);
-        trailer.extend_from_slice(MAGIC);
-        trailer.extend_from_slice(&(payload.len() as u64).to_le_bytes());
-        trailer.extend_from_slice(&digest.0);
-        trailer.extend_from_slice(&self.name(key).0);
-        publish(&self.path(stage, key), &[payload, &trailer])
     }
 
     /// Waits until no other process runs the pipeline for `key`.
@@ -194,21 +254,18 @@ impl Cache {
     }
 
     /// Removes the least recently used entries beyond `limit` bytes, but none of
-    /// `keep`, and what dead builds left behind.
-    pub(crate) fn evict(&self, limit: u64, keep: &[(Stage, Digest)]) {
-        let keep: Vec<PathBuf> = keep.iter().map(|&(s, k)| self.path(s, k)).collect();
+    /// `keep`, and what dead builds left behind. Files of other people's names stay.
+    pub(crate) fn evict(&self, limit: u64, keep: &[(EntryKind, Digest)]) {
+        let keep: Vec<PathBuf> = keep.iter().map(|&(k, key)| self.path(k, key)).collect();
         let mut entries = Vec::new();
         let mut total = 0;
-        for stage in Stage::ALL {
-            let folder = self.root.join(stage.name());
+        for kind in EntryKind::ALL {
+            let folder = self.root.join(kind.name());
             sweep(&folder);
-            for (path, metadata) in files(&folder) {
-                let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-                if is_temporary(&path) {
-                    continue;
-                }
+            for (path, metadata) in files(&folder).filter(|(path, _)| is_entry(path)) {
                 total += metadata.len();
                 if !keep.contains(&path) {
+                    let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
                     entries.push((modified, metadata.len(), path));
                 }
             }
@@ -222,18 +279,29 @@ impl Cache {
                 total -= len;
             }
         }
-        // Lock files are empty; only those nobody holds are removed.
+        self.remove_old_locks();
+    }
+
+    /// Lock files are empty; only those nobody holds are removed.
+    fn remove_old_locks(&self) {
         for (path, metadata) in files(&self.root.join("locks")) {
-            let old = metadata
+            let age = metadata
                 .modified()
                 .ok()
-                .and_then(|modified| modified.elapsed().ok())
-                .is_some_and(|age| age > 24 * TEMPORARY_AGE);
-            if old && File::open(&path).is_ok_and(|file| file.try_lock().is_ok()) {
+                .and_then(|time| time.elapsed().ok());
+            let old = age.is_some_and(|age| age > 24 * TEMPORARY_AGE);
+            let free = || File::open(&path).is_ok_and(|file| file.try_lock().is_ok());
+            if old && is_entry(&path) && free() {
                 let _ = fs::remove_file(&path);
             }
         }
     }
+}
+
+/// Whether the name is one of [`Cache::name`].
+fn is_entry(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    !is_temporary(path) && name.is_some_and(|name| Digest::parse(name).is_some())
 }
 
 /// Held while one process runs the pipeline for a key.
@@ -241,30 +309,48 @@ pub(crate) struct Lock {
     _file: File,
 }
 
-/// The payload's length and digest, when the entry is whole, in its place, and they
-/// match.
-fn payload(entry: &[u8], name: Digest) -> Option<(usize, Digest)> {
-    let len = entry.len().checked_sub(TRAILER_BYTES)?;
-    let (payload, trailer) = entry.split_at(len);
+/// The entry in a file, when that is whole and in its place.
+fn parse(mut file: Vec<u8>, name: Digest) -> Option<Entry> {
+    let len = file.len().checked_sub(TRAILER_BYTES)?;
+    let (content, trailer) = file.split_at(len);
     let (magic, rest) = trailer.split_at(8);
-    let (size, rest) = rest.split_at(8);
-    let (digest, own_name) = rest.split_at(32);
-    // The digest last: it is the slow part.
-    if magic != MAGIC || size != (len as u64).to_le_bytes() || own_name != name.0 {
+    let (sizes, rest) = rest.split_at(16);
+    let (digests, own_name) = rest.split_at(64);
+    let size = u64::from_le_bytes(sizes[..8].try_into().ok()?);
+    let (payload, findings) = content.split_at_checked(usize::try_from(size).ok()?)?;
+    if magic != MAGIC
+        || sizes[8..] != (findings.len() as u64).to_le_bytes()
+        || own_name != name.0
+        || digests[32..] != Digest::of(findings).0
+    {
         return None;
     }
-    let actual = Digest::of(payload);
-    (digest == actual.0).then_some((len, actual))
+    // Last: it is the slow part.
+    let digest = Digest::of(payload);
+    if digests[..32] != digest.0 {
+        return None;
+    }
+    let findings = serde_json::from_slice(findings).ok()?;
+    file.truncate(size as usize);
+    Some(Entry {
+        blob: Blob {
+            bytes: file,
+            digest,
+        },
+        findings,
+        cached: true,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::mpsc::{self, Receiver};
     use std::time::Duration;
 
     fn cache() -> (tempfile::TempDir, Cache) {
         let dir = tempfile::tempdir().unwrap();
-        let cache = Cache::open(&dir.path().join("sub"), "1").unwrap();
+        let cache = open(&dir.path().join("sub"), "1").unwrap().0;
         (dir, cache)
     }
 
@@ -272,81 +358,90 @@ mod tests {
         Digest::of(content.as_bytes())
     }
 
-    fn put(cache: &Cache, stage: Stage, name: &str, payload: &[u8]) -> std::io::Result<()> {
-        cache.put(stage, key(name), payload, Digest::of(payload))
+    fn open(root: &Path, build: &'static str) -> Result<(Cache, Receiver<String>), Error> {
+        let (sender, troubles) = mpsc::channel();
+        Ok((Cache::open(root, build, Log::default(), sender)?, troubles))
     }
 
-    #[test]
-    fn parts_are_framed() {
-        let ab = KeyBuilder::new("t").part("a", b"bc").finish();
-        let a_b = KeyBuilder::new("t").part("ab", b"c").finish();
-        let twice = KeyBuilder::new("t").part("a", b"b").part("", b"c").finish();
-        assert!(ab != a_b && ab != twice && a_b != twice);
+    fn put(cache: &Cache, kind: EntryKind, name: &str, payload: &[u8]) {
+        let findings = ["a finding".to_owned()];
+        let blob = Blob::from(payload.to_vec());
+        cache.put(kind, key(name), &blob, &findings).unwrap();
     }
 
-    #[test]
-    fn a_key_reads_back() {
-        let key = key("x");
-        assert_eq!(Digest::parse(&key.to_string()), Some(key));
-        assert_eq!(Digest::parse("zz"), None);
-        assert_eq!(Digest::parse(&"é".repeat(32)), None);
+    fn found(cache: &Cache, kind: EntryKind, name: &str) -> Option<Vec<u8>> {
+        let entry = cache.find(kind, key(name))?;
+        assert!(entry.cached);
+        assert_eq!(entry.blob.digest, Digest::of(&entry.blob.bytes));
+        assert_eq!(entry.findings, ["a finding"]);
+        Some(entry.blob.bytes)
     }
 
     #[test]
     fn what_was_put_is_found() {
         let (_dir, cache) = cache();
-        assert!(matches!(cache.get(Stage::Link, key("k")), Lookup::Miss));
-        put(&cache, Stage::Link, "k", b"payload").unwrap();
-        assert!(cache.path(Stage::Link, key("k")).is_file());
-        let Lookup::Hit(bytes, digest) = cache.get(Stage::Link, key("k")) else {
-            panic!("expected a hit");
+        assert_eq!(found(&cache, EntryKind::Link, "k"), None);
+        put(&cache, EntryKind::Link, "k", b"payload");
+        assert!(cache.path(EntryKind::Link, key("k")).is_file());
+        assert_eq!(found(&cache, EntryKind::Link, "k").unwrap(), b"payload");
+    }
+
+    #[test]
+    fn what_is_made_is_made_once_and_says_again_what_was_found() {
+        let (_dir, cache) = cache();
+        let make = || {
+            let findings = vec!["a finding".to_owned()];
+            let blob = b"payload".to_vec().into();
+            Ok::<_, Error>(Made { blob, findings })
         };
-        assert_eq!(bytes, b"payload");
-        assert_eq!(digest, Digest::of(b"payload"));
+        let made = cache.memo(EntryKind::Link, key("k"), make).unwrap();
+        assert!(!made.cached);
+        let again = cache.memo(EntryKind::Link, key("k"), || -> Result<Made, Error> {
+            panic!("it is there")
+        });
+        let again = again.unwrap();
+        assert!(again.cached && again.blob == made.blob);
+        assert_eq!(again.findings, made.findings);
+        let failed = cache.memo(EntryKind::Link, key("other"), || Err(()));
+        assert!(failed.is_err() && !cache.has(EntryKind::Link, key("other")));
     }
 
     #[test]
     fn what_another_build_of_this_crate_put_is_not_found() {
         let (_dir, cache) = cache();
-        put(&cache, Stage::Link, "k", b"payload").unwrap();
-        let other = Cache::open(&cache.root, "2").unwrap();
-        assert!(matches!(other.get(Stage::Link, key("k")), Lookup::Miss));
-        put(&other, Stage::Link, "k", b"other").unwrap();
-        assert!(
-            matches!(cache.get(Stage::Link, key("k")), Lookup::Hit(bytes, _) if bytes == b"payload")
-        );
+        put(&cache, EntryKind::Link, "k", b"payload");
+        let (other, _troubles) = open(&cache.root, "2").unwrap();
+        assert_eq!(found(&other, EntryKind::Link, "k"), None);
+        put(&other, EntryKind::Link, "k", b"other");
+        assert_eq!(found(&cache, EntryKind::Link, "k").unwrap(), b"payload");
     }
 
     #[test]
     fn an_entry_under_another_name_is_detected() {
         let (_dir, cache) = cache();
-        put(&cache, Stage::Link, "k", b"payload").unwrap();
-        let [from, to] = ["k", "other"].map(|name| cache.path(Stage::Link, key(name)));
-        fs::copy(from, to).unwrap();
-        let found = cache.get(Stage::Link, key("other"));
-        assert!(matches!(found, Lookup::Corrupt(_)));
+        put(&cache, EntryKind::Link, "k", b"payload");
+        let [from, to] = ["k", "other"].map(|name| cache.path(EntryKind::Link, key(name)));
+        fs::copy(from, &to).unwrap();
+        assert_eq!(found(&cache, EntryKind::Link, "other"), None);
+        assert!(!to.exists());
     }
 
     #[test]
     fn every_damaged_byte_and_every_cut_is_detected() {
-        let (_dir, cache) = cache();
-        let path = cache.path(Stage::Code, key("k"));
-        put(&cache, Stage::Code, "k", b"payload").unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let (cache, troubles) = open(dir.path(), "1").unwrap();
+        let path = cache.path(EntryKind::Code, key("k"));
+        put(&cache, EntryKind::Code, "k", b"payload");
         let entry = fs::read(&path).unwrap();
         for at in 0..entry.len() {
             let mut damaged = entry.clone();
             damaged[at] ^= 1;
-            fs::write(&path, &damaged).unwrap();
-            assert!(matches!(
-                cache.get(Stage::Code, key("k")),
-                Lookup::Corrupt(_)
-            ));
-            assert!(!path.exists(), "a damaged entry is removed");
-            fs::write(&path, &entry[..at]).unwrap();
-            assert!(matches!(
-                cache.get(Stage::Code, key("k")),
-                Lookup::Corrupt(_)
-            ));
+            for file in [&damaged, &entry[..at]] {
+                fs::write(&path, file).unwrap();
+                assert_eq!(found(&cache, EntryKind::Code, "k"), None);
+                assert!(!path.exists(), "a damaged entry is removed");
+                assert!(troubles.try_recv().unwrap().contains("is damaged"));
+            }
         }
     }
 
@@ -354,31 +449,35 @@ mod tests {
     fn the_least_recently_used_go_first() {
         let (_dir, cache) = cache();
         for (index, name) in ["old", "new", "kept"].into_iter().enumerate() {
-            put(&cache, Stage::Link, name, &[0; 1000]).unwrap();
+            put(&cache, EntryKind::Link, name, &[0; 1000]);
             let age = Duration::from_secs(1000 * (3 - index as u64));
             File::options()
                 .write(true)
-                .open(cache.path(Stage::Link, key(name)))
+                .open(cache.path(EntryKind::Link, key(name)))
                 .unwrap()
                 .set_modified(SystemTime::now() - age)
                 .unwrap();
         }
-        let keep = [(Stage::Link, key("old"))];
-        cache.evict(2 * (1000 + TRAILER_BYTES as u64), &keep);
-        assert!(cache.path(Stage::Link, key("old")).is_file(), "in use");
-        assert!(!cache.path(Stage::Link, key("new")).is_file());
-        assert!(cache.path(Stage::Link, key("kept")).is_file());
+        let keep = [(EntryKind::Link, key("old"))];
+        let entry = (1000 + br#"["a finding"]"#.len() + TRAILER_BYTES) as u64;
+        let foreign = cache.root.join("link/notes.tar");
+        fs::write(&foreign, [0; 5000]).unwrap();
+        cache.evict(2 * entry, &keep);
+        assert!(foreign.is_file(), "not ours");
+        assert!(cache.path(EntryKind::Link, key("old")).is_file(), "in use");
+        assert!(!cache.path(EntryKind::Link, key("new")).is_file());
+        assert!(cache.path(EntryKind::Link, key("kept")).is_file());
     }
 
     #[test]
     fn what_a_killed_build_left_is_swept() {
         let (_dir, cache) = cache();
-        let fresh = cache.root.join("link").join(".tmp-fresh");
-        let stale = cache.root.join("link").join(".tmp-stale");
+        let fresh = cache.root.join("link").join(".eryx-preinit-fresh");
+        let stale = cache.root.join("link").join(".eryx-preinit-stale");
         for path in [&fresh, &stale] {
             fs::write(path, b"half").unwrap();
         }
-        let folder = cache.root.join("link").join(".tmp-folder");
+        let folder = cache.root.join("link").join(".eryx-preinit-folder");
         fs::create_dir(&folder).unwrap();
         File::open(&folder)
             .unwrap()
@@ -408,17 +507,7 @@ mod tests {
     fn a_file_in_the_way_is_a_clear_error() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("file"), b"").unwrap();
-        let error = Cache::open(&dir.path().join("file"), "1").unwrap_err();
+        let error = open(&dir.path().join("file"), "1").map(drop).unwrap_err();
         assert!(format!("{error:?}").contains("cache-dir"), "{error:?}");
-    }
-
-    #[test]
-    fn publishing_replaces_whole_files() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("python.wasm");
-        publish(&path, &[b"one"]).unwrap();
-        publish(&path, &[b"tw", b"o"]).unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"two");
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 }

@@ -38,6 +38,20 @@ impl fmt::Debug for Digest {
     }
 }
 
+/// Content, and its digest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Blob {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) digest: Digest,
+}
+
+impl From<Vec<u8>> for Blob {
+    fn from(bytes: Vec<u8>) -> Self {
+        let digest = Digest::of(&bytes);
+        Self { bytes, digest }
+    }
+}
+
 /// Collects what a key depends on. Every part is framed by its label and length,
 /// so that no two different lists of parts hash alike.
 pub(crate) struct KeyBuilder(Sha256);
@@ -61,5 +75,26 @@ impl KeyBuilder {
 
     pub(crate) fn finish(&mut self) -> Digest {
         Digest(self.0.finalize_reset().into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_framed() {
+        let ab = KeyBuilder::new("t").part("a", b"bc").finish();
+        let a_b = KeyBuilder::new("t").part("ab", b"c").finish();
+        let twice = KeyBuilder::new("t").part("a", b"b").part("", b"c").finish();
+        assert!(ab != a_b && ab != twice && a_b != twice);
+    }
+
+    #[test]
+    fn a_key_reads_back() {
+        let key = Digest::of(b"x");
+        assert_eq!(Digest::parse(&key.to_string()), Some(key));
+        assert_eq!(Digest::parse("zz"), None);
+        assert_eq!(Digest::parse(&"é".repeat(32)), None);
     }
 }

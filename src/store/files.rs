@@ -1,14 +1,15 @@
 //! Files that appear whole or not at all, and what the file system says of a file.
 
 use crate::error::Error;
+use crate::store::digest::KeyBuilder;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Prefix of files being written.
-pub(crate) const TEMPORARY: &str = ".tmp-";
+/// Prefix of files being written: nobody else's files have it.
+pub(crate) const TEMPORARY: &str = ".eryx-preinit-";
 
 /// Temporary files of a build that died are swept after this time.
 pub(crate) const TEMPORARY_AGE: Duration = Duration::from_secs(3600);
@@ -85,7 +86,7 @@ pub(crate) fn written_beside(
 /// What the file system says about a file; any change of content changes it,
 /// short of tampering with the clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Meta {
+pub(crate) struct FileStamp {
     pub(crate) len: u64,
     /// Nanoseconds since 1970.
     pub(crate) modified: i128,
@@ -94,7 +95,7 @@ pub(crate) struct Meta {
     pub(crate) changed: i128,
 }
 
-impl Meta {
+impl FileStamp {
     pub(crate) fn of(path: &Path) -> Result<Self, Error> {
         let metadata = fs::metadata(path).map_err(|e| Error::io("read", path, e))?;
         let modified = metadata.modified().map_or(0, nanoseconds);
@@ -112,6 +113,13 @@ impl Meta {
         })
     }
 
+    /// What is known, as parts of a key.
+    pub(crate) fn parts<'a>(&self, key: &'a mut KeyBuilder) -> &'a mut KeyBuilder {
+        key.part("length", &self.len.to_le_bytes())
+            .part("modified", &self.modified.to_le_bytes())
+            .part("changed", &self.changed.to_le_bytes())
+    }
+
     /// The later of the two times, in nanoseconds since 1970.
     pub(crate) fn newest(&self) -> i128 {
         self.modified.max(self.changed)
@@ -122,4 +130,19 @@ impl Meta {
 pub(crate) fn nanoseconds(time: SystemTime) -> i128 {
     time.duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_nanos() as i128)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn publishing_replaces_whole_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("python.wasm");
+        publish(&path, &[b"one"]).unwrap();
+        publish(&path, &[b"tw", b"o"]).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
 }

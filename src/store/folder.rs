@@ -1,9 +1,10 @@
 //! Folders below OUT_DIR that are made once from inputs and then read by Python:
 //! complete or not there at all, and repaired when something was changed in them.
 
+use crate::build::BUILD;
 use crate::error::Error;
-use crate::store::digest::Digest;
-use crate::store::files::Meta;
+use crate::store::digest::{Digest, KeyBuilder};
+use crate::store::files::FileStamp;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,7 +23,12 @@ pub(crate) fn staged(
     digest: Digest,
     fill: impl FnOnce(&Path) -> Result<(), Error>,
 ) -> Result<PathBuf, Error> {
-    let target = folder.join(format!("{prefix}{}", &digest.to_string()[..16]));
+    // What another build of this crate made of the same content may differ.
+    let name = KeyBuilder::new("folder of this build")
+        .part("build", BUILD.as_bytes())
+        .part("content", &digest.0)
+        .finish();
+    let target = folder.join(format!("{prefix}{}", &name.to_string()[..16]));
     if fs::read_to_string(target.join(RECORD)).is_ok_and(|record| record == listing(&target)) {
         return Ok(target);
     }
@@ -45,13 +51,13 @@ pub(crate) fn staged(
     Ok(target)
 }
 
-/// Removes what has this prefix, but not `keep`.
-pub(crate) fn sweep(folder: &Path, prefix: &str, keep: Option<&Path>) {
+/// Removes the folders with this prefix that hold none of `keep`.
+pub(crate) fn sweep(folder: &Path, prefix: &str, keep: &[PathBuf]) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        if entry.file_name().to_string_lossy().starts_with(prefix)
-            && Some(entry.path().as_path()) != keep
-        {
-            let _ = fs::remove_dir_all(entry.path());
+        let path = entry.path();
+        let ours = entry.file_name().to_string_lossy().starts_with(prefix);
+        if ours && !keep.iter().any(|kept| kept.starts_with(&path)) {
+            let _ = fs::remove_dir_all(path);
         }
     }
 }
@@ -72,7 +78,7 @@ fn listing(folder: &Path) -> String {
         let _ = if entry.file_type().is_dir() {
             writeln!(text, "{path}/")
         } else {
-            match Meta::of(entry.path()) {
+            match FileStamp::of(entry.path()) {
                 Ok(meta) => writeln!(text, "{} {} {path}", meta.len, meta.modified),
                 Err(_) => writeln!(text, "unreadable {path}"),
             }
@@ -132,7 +138,7 @@ mod tests {
         for name in ["made-older", "else"] {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
-        sweep(dir.path(), "made-", Some(&target));
+        sweep(dir.path(), "made-", std::slice::from_ref(&target));
         assert!(target.is_dir() && dir.path().join("else").is_dir());
         assert!(!dir.path().join("made-older").exists());
     }

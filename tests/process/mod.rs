@@ -126,7 +126,7 @@ pub fn child() {
     builder.config.imports = imports.split(',').map(str::to_owned).collect();
     match builder.build() {
         Ok(artifacts) => {
-            let wasm = artifacts.python_wasm();
+            let wasm = artifacts.component;
             println!("CHILD BUILT {} {}", wasm.sha256, wasm.cached);
         }
         Err(error) => println!("CHILD FAILED {error:?}"),

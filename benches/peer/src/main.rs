@@ -27,8 +27,8 @@ fn main() -> Result<()> {
         let mut builder = Builder::new(out.path(), &runtime);
         builder.config.imports = IMPORTS.map(String::from).to_vec();
         let (cold, artifacts) = timed(|| builder.build())?;
-        sizes.0 = artifacts.python_wasm().bytes;
-        sha256.clone_from(&artifacts.python_wasm().sha256);
+        sizes.0 = artifacts.component.bytes;
+        sha256.clone_from(&artifacts.component.sha256);
         let (warm, _) = timed(|| builder.build())?;
         builder.config.imports.push("csv".into());
         let (imports, _) = timed(|| builder.build())?;

@@ -87,7 +87,7 @@ fn prepare(dir: &Path, many: usize, few: usize) -> Result<Vec<Row>> {
     let stdlib = artifacts.stdlib.clone().context("a standard library")?;
 
     let linked = eryx_runtime::linker::link_with_extensions(&[])?;
-    let ours = std::fs::read(&artifacts.python_wasm().path)?;
+    let ours = std::fs::read(&artifacts.component.path)?;
     let peers = peer::pre_initialize(&stdlib)?;
     let native = |name: &str, wasm: &[u8]| -> Result<PathBuf> {
         let file = dir.join(name);
@@ -105,7 +105,7 @@ fn prepare(dir: &Path, many: usize, few: usize) -> Result<Vec<Row>> {
     };
     Ok(vec![
         row("neither, in eryx", few, "wasm", linked_wasm),
-        row("pre-initialised, in eryx", few, "wasm", artifacts.python_wasm().path.clone()),
+        row("pre-initialised, in eryx", few, "wasm", artifacts.component.path.clone()),
         row("native code only, in eryx", many, "native", native("linked.cwasm", &linked)?),
         row("both: eryx's own, in eryx (the peer)", many, "native", native("peer.cwasm", &peers)?),
         row("both: this crate's, in eryx", many, "native", native("ours.cwasm", &ours)?),

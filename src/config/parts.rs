@@ -1,0 +1,107 @@
+//! A configuration as parts of a key.
+
+use super::{Config, Extension, Precompile};
+use crate::store::digest::KeyBuilder;
+use std::path::Path;
+
+impl Config {
+    /// Adds every value: whoever adds a field has to say here what of it counts.
+    pub(crate) fn parts(&self, key: &mut KeyBuilder) {
+        let Self {
+            imports,
+            on_restore,
+            extensions,
+            packages,
+            runtime,
+            stdlib,
+            site_packages,
+            setup,
+            setup_code,
+            engine,
+            strip,
+            verify,
+            output,
+            timeout,
+            memory_limit,
+            cache_dir,
+            cache_size,
+            warn_unoptimized,
+            summary,
+            precompile,
+        } = self;
+        for name in imports {
+            key.part("import", name.as_bytes());
+        }
+        for name in on_restore {
+            key.part("on-restore", name.as_bytes());
+        }
+        for Extension { path, module } in extensions {
+            add_path(key, "extension", path);
+            key.part("module", module.as_deref().unwrap_or_default().as_bytes());
+        }
+        for path in packages {
+            add_path(key, "package", path);
+        }
+        for (label, path) in [
+            ("runtime", runtime),
+            ("stdlib", stdlib),
+            ("site-packages", site_packages),
+            ("setup", setup),
+            ("cache-dir", cache_dir),
+        ] {
+            if let Some(path) = path {
+                add_path(key, label, path);
+            }
+        }
+        if let Some(code) = setup_code {
+            key.part("setup-code", code.as_bytes());
+        }
+        key.part("engine", engine.name().as_bytes())
+            .part("output", output.as_bytes())
+            .part("timeout", &timeout.as_nanos().to_le_bytes())
+            .part("memory-limit", &memory_limit.to_le_bytes())
+            .part("cache-size", &cache_size.to_le_bytes());
+        for (label, on) in [
+            ("strip", strip),
+            ("verify", verify),
+            ("warn-unoptimized", warn_unoptimized),
+            ("summary", summary),
+        ] {
+            key.part(label, &[u8::from(*on)]);
+        }
+        if let Some(precompile) = precompile {
+            precompile.parts(key);
+        }
+    }
+}
+
+impl Precompile {
+    fn parts(&self, key: &mut KeyBuilder) {
+        let Self {
+            target,
+            cpu,
+            compiler,
+            opt_level,
+            epoch_interruption,
+            consume_fuel,
+            memory_init_cow,
+            address_map,
+        } = self;
+        key.part("target", target.as_deref().unwrap_or_default().as_bytes())
+            .part("cpu", cpu.name().as_bytes())
+            .part("compiler", compiler.name().as_bytes())
+            .part("opt-level", opt_level.name().as_bytes());
+        for (label, on) in [
+            ("epoch-interruption", epoch_interruption),
+            ("consume-fuel", consume_fuel),
+            ("memory-init-cow", memory_init_cow),
+            ("address-map", address_map),
+        ] {
+            key.part(label, &[u8::from(*on)]);
+        }
+    }
+}
+
+fn add_path(key: &mut KeyBuilder, label: &str, path: &Path) {
+    key.part(label, path.as_os_str().as_encoded_bytes());
+}

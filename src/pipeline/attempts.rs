@@ -1,0 +1,360 @@
+//! The step that runs Python: compilers and bodies are tried, the fastest way first,
+//! until one gives a snapshot that works.
+
+use crate::error::{Error, Report};
+use crate::guest::engine::{self, Compiler};
+use crate::guest::failure::Failure;
+use crate::guest::host::GuestSetup;
+use crate::guest::script::{Observed, Script, Setup, Timing};
+use crate::guest::snapshot::{self, Instrumented};
+use crate::packages::tree::SitePackages;
+use crate::pipeline::Keys;
+use crate::pipeline::context::Context;
+use crate::pipeline::keys;
+use crate::pipeline::link::{Linked, not_understood};
+use crate::store::cache::{EntryKind, Made};
+use crate::store::digest::{Blob, Digest};
+use crate::wasm::bodies::{self, Bodies};
+use crate::wasm::{initialize, strip, validate};
+use std::path::Path;
+use std::thread;
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+/// What the guest sees and runs, but for what the configuration says.
+pub(crate) struct GuestInputs<'a> {
+    pub(crate) stdlib: &'a Path,
+    pub(crate) site_packages: &'a SitePackages,
+    pub(crate) setup: Option<&'a Setup>,
+}
+
+/// The step, for one linked component.
+pub(crate) struct Attempts<'a> {
+    pub(crate) cx: &'a Context<'a>,
+    pub(crate) keys: &'a Keys,
+    pub(crate) linked: &'a Linked,
+    pub(crate) guest: GuestInputs<'a>,
+}
+
+/// One way to run the component.
+#[derive(Clone, Copy)]
+struct Way<'a> {
+    compiler: Compiler,
+    engine: &'a Engine,
+    bodies: Bodies,
+}
+
+/// Compiled code, and the way it is for.
+struct Ready<'a> {
+    way: Way<'a>,
+    component: Component,
+}
+
+impl<'a> Way<'a> {
+    fn is(&self, other: &Way<'_>) -> bool {
+        (self.compiler, self.bodies) == (other.compiler, other.bodies)
+    }
+
+    fn code_key(&self, link: Digest) -> Digest {
+        let engine = engine::fingerprint(self.engine);
+        let profile = bodies::profile_digest();
+        keys::code(link, self.compiler, engine, self.bodies, profile)
+    }
+
+    /// Every way there is, in the order to try them: the profiled bodies before all of
+    /// them, the compilers in the order given.
+    fn all(engines: &'a [(Compiler, Engine)]) -> impl Iterator<Item = Self> {
+        engines.iter().flat_map(|(compiler, engine)| {
+            [Bodies::Start, Bodies::All].map(|bodies| Self {
+                compiler: *compiler,
+                engine,
+                bodies,
+            })
+        })
+    }
+}
+
+/// Why an attempt did not give a snapshot.
+enum Attempt {
+    /// Final: another way would fail alike.
+    Failed(Error),
+    /// This compiler does not take the component.
+    Compile(Error),
+    /// The guest trapped; all bodies, or another compiler, may not.
+    Trap(Error),
+}
+
+impl From<Failure> for Attempt {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Final(error) => Self::Failed(error),
+            Failure::Trap(error) => Self::Trap(error),
+        }
+    }
+}
+
+impl From<Error> for Attempt {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Attempts<'_> {
+    /// A finished snapshot, and what was found while it was taken.
+    ///
+    /// # Errors
+    /// What the last way failed with, or the first failure that is final.
+    pub(crate) fn snapshot(
+        &self,
+        engines: &[(Compiler, Engine)],
+    ) -> Result<(Blob, Vec<String>), Error> {
+        let cx = self.cx;
+        let skeleton = bodies::skeleton(self.linked.bytes()).map_err(not_understood)?;
+        let instrumented = cx
+            .log
+            .timed("instrument", || snapshot::instrument(&skeleton))?;
+        let mut ready = self.ready(engines);
+        let mut profile_helps = self.is_profiled()?;
+        let mut last = None;
+        for way in Way::all(engines) {
+            // What was missing for one compiler is for the next.
+            if way.bodies == Bodies::Start && !profile_helps {
+                continue;
+            }
+            // Compiled for a later way: what comes before was no use.
+            if ready.as_ref().is_some_and(|ready| !ready.way.is(&way)) {
+                continue;
+            }
+            cx.log.say(&format!(
+                "engine: {}, bodies: {}",
+                way.compiler.name(),
+                way.bodies.name()
+            ));
+            let error = match self.attempt(way, &instrumented, ready.take()) {
+                Ok(built) => return Ok(built),
+                Err(Attempt::Failed(error)) => return Err(error),
+                Err(Attempt::Trap(error)) => {
+                    profile_helps = false;
+                    error
+                }
+                Err(Attempt::Compile(error)) => error,
+            };
+            cx.log.say(&format!("{error}; trying another way"));
+            last = Some(error);
+        }
+        Err(last.unwrap_or_else(|| Error::Engine(Report::new("no compiler to try"))))
+    }
+
+    /// Whether running the profiled bodies may do. Opening a library runs functions that
+    /// start-up and imports do not, and so does what the library calls: such a run would
+    /// trap.
+    fn is_profiled(&self) -> Result<bool, Error> {
+        let extensions = &self.guest.site_packages.record.libraries;
+        Ok(extensions.is_empty()
+            && bodies::is_profiled(self.linked.bytes()).map_err(not_understood)?)
+    }
+
+    /// Compiled code in the cache, of the first way that has some: all bodies, if an
+    /// earlier build needed them.
+    fn ready<'e>(&self, engines: &'e [(Compiler, Engine)]) -> Option<Ready<'e>> {
+        let cache = &self.cx.cache;
+        let all_first = engines.chunks(1).flat_map(|engine| {
+            let mut ways: Vec<_> = Way::all(engine).collect();
+            ways.reverse();
+            ways
+        });
+        for way in all_first {
+            let Some(code) = cache.find(EntryKind::Code, way.code_key(self.keys.link)) else {
+                continue;
+            };
+            let load = || engine::load(way.engine, &code.blob.bytes);
+            match self.cx.log.timed("load code", load) {
+                Ok(component) => return Some(Ready { way, component }),
+                Err(error) => cache.trouble(format!(
+                    "compiled code in the cache does not load, and is built again: {error}"
+                )),
+            }
+        }
+        None
+    }
+
+    fn attempt(
+        &self,
+        way: Way<'_>,
+        instrumented: &Instrumented<'_>,
+        ready: Option<Ready<'_>>,
+    ) -> Result<(Blob, Vec<String>), Attempt> {
+        let new = ready.is_none();
+        let component = match ready {
+            Some(ready) => ready.component,
+            None => self.compile(way, &instrumented.skeleton)?,
+        };
+        // Where nothing else is mounted.
+        let empty = tempfile::tempdir()
+            .map_err(|e| Error::io("create a temporary folder in", &std::env::temp_dir(), e))?;
+        let setup = self.setup(empty.path());
+        // The guest has one thread: the other cores store what is new.
+        let (taken, kept) = thread::scope(|scope| {
+            if new {
+                scope.spawn(|| self.store_code(way, &component));
+            }
+            let kept = scope.spawn(|| self.linked.keep(self.cx));
+            let script = self.script();
+            let taken = snapshot::take(instrumented, &component, &setup, &script);
+            (taken, kept.join())
+        });
+        let (taken, timing, observed) = taken?;
+        let findings = self.say_taken(&timing, &observed);
+        kept.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        let wasm = self.finish(way, &taken, &setup)?;
+        Ok((wasm, findings))
+    }
+
+    fn compile(&self, way: Way<'_>, component: &[u8]) -> Result<Component, Attempt> {
+        let part =
+            bodies::runnable(component, self.linked.bytes(), way.bodies).map_err(not_understood)?;
+        let compile = || snapshot::compile(way.engine, way.compiler, &part);
+        let compiled = self.cx.log.timed("compile", compile);
+        compiled.map_err(Attempt::Compile)
+    }
+
+    fn store_code(&self, way: Way<'_>, component: &Component) {
+        let Context { cache, log, .. } = self.cx;
+        let key = way.code_key(self.keys.link);
+        log.timed("store code", || match component.serialize() {
+            Ok(code) => cache.store(EntryKind::Code, key, &Blob::from(code), &[]),
+            Err(error) => cache.trouble(format!("cannot serialize code: {error}")),
+        });
+    }
+
+    fn script(&self) -> Script<'_> {
+        let config = self.cx.config;
+        Script {
+            imports: &config.imports,
+            on_restore: &config.on_restore,
+            setup: self.guest.setup,
+            watch_misses: self.guest.site_packages.tree.is_some(),
+            timeout: config.timeout,
+        }
+    }
+
+    fn setup<'g>(&'g self, empty: &'g Path) -> GuestSetup<'g> {
+        GuestSetup {
+            stdlib: self.guest.stdlib,
+            site_packages: self.guest.site_packages.tree.as_deref().unwrap_or(empty),
+            epoch_seconds: self.cx.epoch_seconds,
+            seed: self.keys.content.0,
+            memory_limit: self.cx.config.memory_limit,
+            scratch: self.cx.folder,
+        }
+    }
+
+    /// Says how long the guest took and what a package does without, and returns what to
+    /// warn of.
+    fn say_taken(&self, timing: &Timing, observed: &Observed) -> Vec<String> {
+        let log = self.cx.log;
+        log.say(&format!("python start: {:.2?}", timing.start));
+        for (module, took) in self.cx.config.imports.iter().zip(&timing.imports) {
+            log.say(&format!("import {module}: {took:.2?}"));
+        }
+        if let Some(setup) = self.guest.setup {
+            log.say(&format!("set-up {}: {:.2?}", setup.name, timing.setup));
+        }
+        log.say(&format!("snapshot: {:.2?}", timing.snapshot));
+        let foreign = &self.guest.site_packages.record.foreign;
+        for module in &observed.misses {
+            let why = match foreign.get(module) {
+                Some(what) => format!("the file for it {what}"),
+                None => "no native extension of that name is linked".to_owned(),
+            };
+            log.say(&format!(
+                "optional module `{module}` was tried and is not there ({why}); its package goes \
+                 on without it"
+            ));
+        }
+        let left_open = observed.left_open.iter().map(|path| {
+            format!(
+                "`{path}` is still open when the snapshot is taken: the restored program gets \
+                 EBADF from it; close it in the code that opens it (an import, or the set-up)"
+            )
+        });
+        left_open.collect()
+    }
+
+    /// All bodies back, `_initialize` back, stripped, validated and tried out.
+    fn finish(&self, way: Way<'_>, taken: &[u8], setup: &GuestSetup<'_>) -> Result<Blob, Attempt> {
+        let linked = self.linked.bytes();
+        let transformed = self.cx.log.timed("transform", || {
+            let whole = bodies::with_bodies(taken, linked)?;
+            let whole = initialize::restore_initialize(&whole)?.into_owned();
+            anyhow::Ok(match self.cx.config.strip {
+                true => strip::strip_custom_sections(&whole)?.into_owned(),
+                false => whole,
+            })
+        });
+        let wasm = transformed.map_err(not_understood)?;
+        let (digest, works) = rayon::join(
+            || Digest::of(&wasm),
+            || {
+                is_valid(linked, &wasm)?;
+                self.verify(way, &wasm, setup)
+            },
+        );
+        works?;
+        Ok(Blob {
+            bytes: wasm,
+            digest,
+        })
+    }
+
+    /// Loads the finished snapshot and runs `pass` in it, compiling no more of it
+    /// than that takes. Once for each linked component and engine: later
+    /// snapshots differ in the contents of memory only, and the instance they
+    /// were taken from has just run `pass`.
+    fn verify(&self, way: Way<'_>, wasm: &[u8], setup: &GuestSetup<'_>) -> Result<(), Attempt> {
+        let cx = self.cx;
+        let all = Way {
+            bodies: Bodies::All,
+            ..way
+        };
+        let key = keys::verified(all.code_key(self.keys.link));
+        if !cx.config.verify || cx.cache.find(EntryKind::Verified, key).is_some() {
+            return Ok(());
+        }
+        cx.log
+            .timed("verify", || self.smoke_test(all, wasm, setup))?;
+        let Made { blob, findings } = Made::from(Vec::new());
+        cx.cache.store(EntryKind::Verified, key, &blob, &findings);
+        Ok(())
+    }
+
+    fn smoke_test(&self, way: Way<'_>, wasm: &[u8], setup: &GuestSetup<'_>) -> Result<(), Attempt> {
+        let config = self.cx.config;
+        let profiled = bodies::is_profiled(self.linked.bytes()).map_err(not_understood)?;
+        let ways = [Bodies::Execute, Bodies::Start, Bodies::All];
+        let mut outcome = Ok(());
+        for &bodies in if profiled { &ways[..] } else { &ways[2..] } {
+            let part =
+                bodies::runnable(wasm, self.linked.bytes(), bodies).map_err(not_understood)?;
+            let component =
+                snapshot::compile(way.engine, way.compiler, &part).map_err(Attempt::Compile)?;
+            outcome = snapshot::smoke_test(&component, setup, &config.on_restore, config.timeout);
+            if !matches!(outcome, Err(Failure::Trap(_))) {
+                break;
+            }
+        }
+        Ok(outcome?)
+    }
+}
+
+fn is_valid(linked: &[u8], wasm: &[u8]) -> Result<(), Error> {
+    bodies::skeleton(wasm)
+        .and_then(|skeleton| validate::validate_derived(linked, wasm, &skeleton))
+        .map_err(|e| {
+            Error::Transform(
+                Report::new("the snapshot is not a valid component")
+                    .source(e)
+                    .hint("please report this with the versions in use"),
+            )
+        })
+}

@@ -1,0 +1,175 @@
+//! Every key of the pipeline, as a pure function of what it depends on.
+//!
+//! A key covers everything that can change what is kept under it, and nothing else: the
+//! table in docs/how-it-works.md says it in words, the tests below say it in code.
+
+use crate::config::Config;
+use crate::guest::engine::Compiler;
+use crate::guest::script::Setup;
+use crate::inputs::locate::Inputs;
+use crate::inputs::stdlib::StdlibSource;
+use crate::packages::libraries::LinkedLibrary;
+use crate::store::digest::{Digest, KeyBuilder};
+use crate::wasm::bodies::Bodies;
+use std::path::Path;
+
+/// What is linked with. Cargo.lock pins it for the crate itself; a consumer's lock file
+/// may differ in the patch version, which does not change formats.
+const LINKER: &str = "wit-component 0.254";
+
+/// The linked component, from the digest of the base libraries.
+pub(crate) fn link(libraries: Digest, strip: bool, extensions: &[LinkedLibrary]) -> Digest {
+    let mut key = KeyBuilder::new("link");
+    key.part("linker", LINKER.as_bytes())
+        .part("libraries", &libraries.0)
+        .part("strip", &[u8::from(strip)]);
+    for library in extensions {
+        key.part("extension", library.name.as_bytes())
+            .part("openable", &[u8::from(library.openable)])
+            .part("digest", library.digest.as_bytes());
+    }
+    key.finish()
+}
+
+/// What Python sees and runs.
+pub(crate) struct Content<'a> {
+    pub(crate) link: Digest,
+    pub(crate) stdlib: Digest,
+    pub(crate) site_packages: Option<Digest>,
+    pub(crate) epoch_seconds: u64,
+    pub(crate) memory_limit: u64,
+    pub(crate) imports: &'a [String],
+    pub(crate) on_restore: &'a [String],
+    pub(crate) setup: Option<&'a Setup>,
+}
+
+impl Content<'_> {
+    /// Also what the guest's randomness is derived from.
+    pub(crate) fn key(&self) -> Digest {
+        let mut key = KeyBuilder::new("content");
+        key.part("link", &self.link.0)
+            .part("stdlib", &self.stdlib.0)
+            .part("epoch", &self.epoch_seconds.to_le_bytes())
+            .part("memory", &self.memory_limit.to_le_bytes());
+        if let Some(site_packages) = self.site_packages {
+            key.part("site-packages", &site_packages.0);
+        }
+        for import in self.imports {
+            key.part("import", import.as_bytes());
+        }
+        for hook in self.on_restore {
+            key.part("on-restore", hook.as_bytes());
+        }
+        if let Some(setup) = self.setup {
+            key.part("setup", setup.name.as_bytes())
+                .part("code", setup.code.as_bytes());
+        }
+        key.finish()
+    }
+}
+
+/// The finished snapshot of this content, taken by one of these compilers, each with the
+/// fingerprint of its engine.
+pub(crate) fn snapshot(content: Digest, verify: bool, engines: &[(Compiler, Digest)]) -> Digest {
+    let mut key = KeyBuilder::new("snapshot");
+    key.part("content", &content.0)
+        // wizer has Wasmtime's version.
+        .part("wasmtime", wasmtime_environ::VERSION.as_bytes())
+        .part("verify", &[u8::from(verify)]);
+    for (compiler, engine) in engines {
+        key.part(compiler.name(), &engine.0);
+    }
+    key.finish()
+}
+
+/// Compiled code of the linked component; `profile` is the digest of the profiles.
+pub(crate) fn code(
+    link: Digest,
+    compiler: Compiler,
+    engine: Digest,
+    bodies: Bodies,
+    profile: Digest,
+) -> Digest {
+    let mut key = KeyBuilder::new("code");
+    key.part("link", &link.0)
+        .part("compiler", compiler.name().as_bytes())
+        .part("engine", &engine.0)
+        .part("bodies", bodies.name().as_bytes());
+    if bodies != Bodies::All {
+        key.part("profile", &profile.0);
+    }
+    key.finish()
+}
+
+/// That a snapshot of this code was loaded and ran.
+pub(crate) fn verified(code: Digest) -> Digest {
+    KeyBuilder::new("verified").part("code", &code.0).finish()
+}
+
+/// Native code of a snapshot, by this crate. `rank` is how many compilers are tried
+/// first: what is built must not depend on what happens to be in the cache.
+pub(crate) fn native(snapshot: Digest, precompiler: Digest, rank: usize) -> Digest {
+    KeyBuilder::new("native")
+        .part("snapshot", &snapshot.0)
+        .part("engine", &precompiler.0)
+        .part("rank", &(rank as u64).to_le_bytes())
+        .finish()
+}
+
+/// Which native code has the functions of every snapshot of this shape.
+pub(crate) fn reuse(link: Digest, shape: Digest, precompiler: Digest) -> Digest {
+    KeyBuilder::new("reuse")
+        .part("link", &link.0)
+        .part("shape", &shape.0)
+        .part("engine", &precompiler.0)
+        .finish()
+}
+
+/// Everything asked for but the contents of files: what a build with nothing to do
+/// compares.
+pub(crate) fn request(
+    config: &Config,
+    inputs: &Inputs,
+    epoch_seconds: u64,
+    native: Option<Digest>,
+) -> Digest {
+    let mut key = KeyBuilder::new("request");
+    // Snapshots are taken by it, and it writes native code.
+    key.part("wasmtime", wasmtime_environ::VERSION.as_bytes())
+        .part("epoch", &epoch_seconds.to_le_bytes());
+    config.parts(&mut key);
+    inputs_parts(inputs, &mut key);
+    if let Some(native) = native {
+        key.part("native", &native.0);
+    }
+    key.finish()
+}
+
+fn inputs_parts(inputs: &Inputs, key: &mut KeyBuilder) {
+    let path = |key: &mut KeyBuilder, label: &str, path: &Path| {
+        key.part(label, path.as_os_str().as_encoded_bytes());
+    };
+    for library in &inputs.libraries {
+        key.part("library", library.name.as_bytes());
+        path(key, "path", &library.path);
+    }
+    match &inputs.stdlib {
+        StdlibSource::Folder(folder) => path(key, "stdlib folder", folder),
+        StdlibSource::Archive(archive) => path(key, "stdlib archive", archive),
+        StdlibSource::Embedded => drop(key.part("stdlib embedded", &[])),
+    }
+    for source in &inputs.packages.list {
+        // `Debug` of the kind: a name, and the module of a library.
+        key.part("source", source.key.as_bytes())
+            .part("kind", format!("{:?}", source.kind).as_bytes());
+        path(key, "path", &source.path);
+    }
+    if let Some(setup) = &inputs.setup {
+        path(key, "setup", setup);
+    }
+    let version = inputs.runtime_version.as_deref().unwrap_or_default();
+    key.part("runtime", version.as_bytes());
+}
+
+#[cfg(test)]
+mod tests;

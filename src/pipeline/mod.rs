@@ -1,0 +1,209 @@
+//! The order of the steps, from inputs that were read to what the program gets.
+//!
+//! ```text
+//! read ─► stage ─► link ─► snapshot ─► native
+//! ```
+//!
+//! Each step is a function from one value to the next. What it makes is kept under a key
+//! ([`keys`]) by [`Cache::memo`](crate::store::cache::Cache::memo), and comes from there
+//! the next time. Work that does not depend on each other overlaps: the standard library
+//! is unpacked while the libraries are linked, and while the guest runs, which has one
+//! thread, code is stored and the linked component validated.
+
+pub(crate) mod attempts;
+pub(crate) mod context;
+pub(crate) mod keys;
+pub(crate) mod link;
+pub(crate) mod native;
+
+use crate::error::Error;
+use crate::guest::engine::{self, Compiler};
+use crate::inputs::locate::Inputs;
+use crate::inputs::read::ReadInputs;
+use crate::inputs::stdlib;
+use crate::packages::tree::{self, SitePackages};
+use crate::store::cache::{Entry, EntryKind, Made};
+use crate::store::digest::{Blob, Digest};
+use attempts::{Attempts, GuestInputs};
+use context::Context;
+use keys::Content;
+use link::Linked;
+use native::{NativeCode, NativePlan};
+use std::path::PathBuf;
+use wasmtime::Engine;
+
+/// What the pipeline made.
+pub(crate) struct Built {
+    pub(crate) snapshot: Blob,
+    /// Whether the snapshot came from the cache.
+    pub(crate) cached: bool,
+    /// The folder to mount at /python-stdlib.
+    pub(crate) stdlib: PathBuf,
+    pub(crate) site_packages: SitePackages,
+    pub(crate) native: Option<NativeCode>,
+    /// What a person should know, for as long as the result is used.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Runs every step, as far as the cache does not have what it makes.
+///
+/// # Errors
+/// Those of the step that fails; what earlier builds made stays.
+pub(crate) fn run(
+    cx: &Context<'_>,
+    inputs: &Inputs,
+    read: &ReadInputs,
+    native: Option<&NativePlan<'_>>,
+) -> Result<Built, Error> {
+    let engines = engine::candidates(cx.config.engine)?;
+    let (stdlib, packages) = rayon::join(
+        || stage_stdlib(cx, inputs, read),
+        || stage_packages(cx, inputs, read, &engines),
+    );
+    let (stdlib, packages) = (stdlib?, packages?);
+    let snapshot = take_snapshot(cx, inputs, read, &packages, &stdlib, &engines)?;
+    let native = match native {
+        Some(plan) => Some(native::compile(cx, plan, &packages.keys, &snapshot.blob)?),
+        None => None,
+    };
+    let mut used = vec![
+        (EntryKind::Link, packages.keys.link),
+        (EntryKind::Snapshot, packages.keys.snapshot),
+    ];
+    used.extend(native.iter().map(|native| (EntryKind::Native, native.key)));
+    cx.cache.evict(cx.config.cache_size, &used);
+    let warnings = &packages.site_packages.record.warnings;
+    Ok(Built {
+        warnings: [&warnings[..], &snapshot.findings].concat(),
+        snapshot: snapshot.blob,
+        cached: snapshot.cached,
+        stdlib,
+        site_packages: packages.site_packages,
+        native,
+    })
+}
+
+/// The keys of the steps that later ones name.
+pub(crate) struct Keys {
+    pub(crate) link: Digest,
+    /// Also what the guest's randomness is derived from.
+    pub(crate) content: Digest,
+    pub(crate) snapshot: Digest,
+}
+
+/// /site-packages, and what follows from it.
+struct Packages {
+    site_packages: SitePackages,
+    keys: Keys,
+    /// The linked component, where no snapshot of it is in the cache.
+    linked: Option<Linked>,
+}
+
+/// The folder to mount at /python-stdlib, unpacked where it comes as an archive.
+fn stage_stdlib(cx: &Context<'_>, inputs: &Inputs, read: &ReadInputs) -> Result<PathBuf, Error> {
+    cx.log.timed("stdlib", || {
+        stdlib::stage(&inputs.stdlib, read.digests.stdlib, cx.folder)
+    })
+}
+
+/// The folder to mount at /site-packages, and the libraries in it linked with CPython's,
+/// unless that has been done and snapshotted.
+fn stage_packages(
+    cx: &Context<'_>,
+    inputs: &Inputs,
+    read: &ReadInputs,
+    engines: &[(Compiler, Engine)],
+) -> Result<Packages, Error> {
+    let site_packages = cx.log.timed("site-packages", || {
+        let unchanged = || read.unchanged(inputs);
+        let digest = read.digests.site_packages;
+        tree::prepare(&inputs.packages, digest, cx.folder, unchanged)
+    })?;
+    // Warnings too: cargo shows them only if the build succeeds.
+    let record = &site_packages.record;
+    for note in record.notes.iter().chain(&record.warnings) {
+        cx.log.say(note);
+    }
+    let keys = keys(cx, read, &site_packages, engines);
+    let linked = match cx.cache.has(EntryKind::Snapshot, keys.snapshot) {
+        true => None,
+        false => Some(link::link(cx, inputs, read, &site_packages, keys.link)?),
+    };
+    Ok(Packages {
+        site_packages,
+        keys,
+        linked,
+    })
+}
+
+fn keys(
+    cx: &Context<'_>,
+    read: &ReadInputs,
+    site_packages: &SitePackages,
+    engines: &[(Compiler, Engine)],
+) -> Keys {
+    let libraries = &site_packages.record.libraries;
+    let link = keys::link(read.digests.libraries, cx.config.strip, libraries);
+    let content = Content {
+        link,
+        stdlib: read.digests.stdlib,
+        site_packages: read.digests.site_packages,
+        epoch_seconds: cx.epoch_seconds,
+        memory_limit: cx.config.memory_limit,
+        imports: &cx.config.imports,
+        on_restore: &cx.config.on_restore,
+        setup: read.setup.as_ref(),
+    }
+    .key();
+    let engines: Vec<_> = engines
+        .iter()
+        .map(|(compiler, engine)| (*compiler, engine::fingerprint(engine)))
+        .collect();
+    Keys {
+        link,
+        content,
+        snapshot: keys::snapshot(content, cx.config.verify, &engines),
+    }
+}
+
+/// The finished snapshot, from the cache or by running Python.
+fn take_snapshot(
+    cx: &Context<'_>,
+    inputs: &Inputs,
+    read: &ReadInputs,
+    packages: &Packages,
+    stdlib: &std::path::Path,
+    engines: &[(Compiler, Engine)],
+) -> Result<Entry, Error> {
+    let keys = &packages.keys;
+    // Others that want the same wait here and find it done.
+    let _lock = cx.cache.lock(keys.snapshot);
+    cx.cache.memo(EntryKind::Snapshot, keys.snapshot, || {
+        let made_now;
+        let linked = match &packages.linked {
+            Some(linked) => linked,
+            // The snapshot's entry was damaged.
+            None => {
+                made_now = link::link(cx, inputs, read, &packages.site_packages, keys.link)?;
+                &made_now
+            }
+        };
+        let attempts = Attempts {
+            cx,
+            keys,
+            linked,
+            guest: GuestInputs {
+                stdlib,
+                site_packages: &packages.site_packages,
+                setup: read.setup.as_ref(),
+            },
+        };
+        let (wasm, findings) = attempts.snapshot(engines)?;
+        // What Python read is what the key says.
+        read.unchanged(inputs)?;
+        Ok(Made {
+            blob: wasm,
+            findings: [&linked.entry.findings[..], &findings].concat(),
+        })
+    })
+}
