@@ -65,6 +65,7 @@
 
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
+#![cfg_attr(not(test), warn(clippy::too_many_lines, clippy::excessive_nesting))]
 #![forbid(unsafe_op_in_unsafe_fn)]
 
 mod archives;

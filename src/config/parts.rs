@@ -29,11 +29,10 @@ impl Config {
             summary,
             precompile,
         } = self;
-        for name in imports {
-            key.part("import", name.as_bytes());
-        }
-        for name in on_restore {
-            key.part("on-restore", name.as_bytes());
+        for (label, names) in [("import", imports), ("on-restore", on_restore)] {
+            for name in names {
+                key.part(label, name.as_bytes());
+            }
         }
         for Extension { path, module } in extensions {
             add_path(key, "extension", path);

@@ -29,7 +29,7 @@ impl CountingClock {
     }
 
     /// Another clock, which starts at zero: who waits for one waits for both.
-    pub(crate) fn from_zero(&self) -> Self {
+    pub(crate) fn starting_at_zero(&self) -> Self {
         Self {
             slept: self.slept.clone(),
             ..Self::new(Duration::ZERO)

@@ -74,7 +74,7 @@ impl Host {
         let output = Output::default();
         let stream = |purpose: &[u8]| Randomness::new(&surroundings.seed, purpose);
         let wall_clock = CountingClock::new(Duration::from_secs(surroundings.epoch_seconds));
-        let clock = wall_clock.from_zero();
+        let clock = wall_clock.starting_at_zero();
         let mut builder = WasiCtxBuilder::new();
         builder
             .env("PYTHONHOME", "/python-stdlib")

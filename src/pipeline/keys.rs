@@ -17,6 +17,14 @@ use std::path::Path;
 /// may differ in the patch version, which does not change formats.
 const LINKER: &str = "wit-component 0.254";
 
+/// The keys of the steps that later ones name.
+pub(crate) struct Keys {
+    pub(crate) link: Digest,
+    /// Also what the guest's randomness is derived from.
+    pub(crate) content: Digest,
+    pub(crate) snapshot: Digest,
+}
+
 /// The linked component, from the digest of the base libraries.
 pub(crate) fn link(libraries: Digest, strip: bool, extensions: &[LinkedLibrary]) -> Digest {
     let mut key = KeyBuilder::new("link");

@@ -22,13 +22,13 @@ use crate::inputs::locate::Inputs;
 use crate::inputs::read::ReadInputs;
 use crate::inputs::stdlib;
 use crate::packages::tree::{self, SitePackages};
+use crate::pipeline::attempts::{Attempts, GuestInputs};
+use crate::pipeline::context::Context;
+use crate::pipeline::keys::{Content, Keys};
+use crate::pipeline::link::Linked;
+use crate::pipeline::native::{NativeCode, NativePlan};
 use crate::store::cache::{Entry, EntryKind, Made};
-use crate::store::digest::{Blob, Digest};
-use attempts::{Attempts, GuestInputs};
-use context::Context;
-use keys::Content;
-use link::Linked;
-use native::{NativeCode, NativePlan};
+use crate::store::digest::Blob;
 use std::path::PathBuf;
 use wasmtime::Engine;
 
@@ -81,14 +81,6 @@ pub(crate) fn run(
         site_packages: packages.site_packages,
         native,
     })
-}
-
-/// The keys of the steps that later ones name.
-pub(crate) struct Keys {
-    pub(crate) link: Digest,
-    /// Also what the guest's randomness is derived from.
-    pub(crate) content: Digest,
-    pub(crate) snapshot: Digest,
 }
 
 /// /site-packages, and what follows from it.

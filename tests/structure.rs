@@ -1,0 +1,179 @@
+//! The house rules that a compiler does not know: data flows one way between the files of
+//! `src/`, and the pure parts stay pure. Read off the `use` lines and the paths in the
+//! code, apart from tests.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// A file of `src/`, as a module path: `wasm::link`.
+type Module = String;
+
+/// The code of every module, without comments and without its tests.
+fn modules() -> BTreeMap<Module, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let files = walkdir::WalkDir::new(&root).sort_by_file_name();
+    let files = files.into_iter().map(|entry| entry.unwrap().into_path());
+    files
+        .filter(|path| path.extension().is_some_and(|end| end == "rs"))
+        .filter(|path| !is_test(path.strip_prefix(&root).unwrap()))
+        .map(|path| {
+            let module = module(path.strip_prefix(&root).unwrap());
+            let text = std::fs::read_to_string(&path).unwrap();
+            (module, code(&text))
+        })
+        .collect()
+}
+
+/// Files that only tests or fuzzing compile, and what is included as text.
+fn is_test(path: &Path) -> bool {
+    let name = path.file_name().unwrap().to_str().unwrap();
+    let folders = ["testing", "loader"];
+    name == "fuzz.rs"
+        || name.ends_with("tests.rs")
+        || name == "record.rs"
+        || path.parent().is_some_and(|folder| {
+            folders
+                .iter()
+                .any(|end| folder.file_name().is_some_and(|name| name == *end))
+        })
+}
+
+fn module(path: &Path) -> Module {
+    let path: PathBuf = match path.file_name().unwrap().to_str() {
+        Some("mod.rs") => path.parent().unwrap().into(),
+        _ => path.with_extension(""),
+    };
+    let parts: Vec<_> = path.iter().map(|part| part.to_str().unwrap()).collect();
+    parts.join("::")
+}
+
+/// The part in front of the tests, without comments.
+fn code(text: &str) -> String {
+    let end = text.find("#[cfg(test)]\nmod tests").unwrap_or(text.len());
+    let lines = text[..end].lines();
+    let lines = lines.filter(|line| !line.trim_start().starts_with("//"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The paths that start with `crate::`, groups in braces taken apart.
+fn paths(code: &str) -> Vec<String> {
+    let mut paths = Vec::new();
+    for (at, _) in code.match_indices("crate::") {
+        if code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_') {
+            continue;
+        }
+        let rest = &code[at + "crate::".len()..];
+        let end = rest.find(|c: char| !(c.is_alphanumeric() || "_:".contains(c)));
+        let stem = &rest[..end.unwrap_or(rest.len())];
+        match rest[stem.len()..].strip_prefix('{') {
+            Some(group) if stem.is_empty() || stem.ends_with("::") => {
+                let group = &group[..group.find('}').unwrap()];
+                for name in group.split(',').filter(|name| !name.trim().is_empty()) {
+                    paths.push(format!("{stem}{}", name.trim()));
+                }
+            }
+            _ => paths.push(stem.to_owned()),
+        }
+    }
+    paths
+}
+
+/// The module that a path leads into: the longest that there is.
+fn target(modules: &BTreeMap<Module, String>, path: &str) -> Option<Module> {
+    let parts: Vec<&str> = path.split("::").collect();
+    (1..=parts.len())
+        .rev()
+        .map(|len| parts[..len].join("::"))
+        .find(|module| modules.contains_key(module))
+}
+
+/// What each module takes from others, parents apart: `mod.rs` files only list.
+fn arrows(modules: &BTreeMap<Module, String>) -> BTreeMap<Module, BTreeSet<Module>> {
+    modules
+        .iter()
+        .map(|(module, code)| {
+            let targets = paths(code).into_iter();
+            let targets = targets.filter_map(|path| target(modules, &path));
+            let others = targets.filter(|other| other != module);
+            (module.clone(), others.collect())
+        })
+        .collect()
+}
+
+#[test]
+fn nothing_imports_the_crate_root() {
+    let modules = modules();
+    for (module, code) in &modules {
+        for path in paths(code) {
+            let found = target(&modules, &path);
+            assert!(
+                found.is_some(),
+                "{module} takes `{path}` from the crate root"
+            );
+        }
+    }
+}
+
+#[test]
+fn there_are_no_circles() {
+    let modules = modules();
+    let arrows = arrows(&modules);
+    for start in modules.keys() {
+        // Everything that can be reached; a circle comes back.
+        let mut reached = BTreeSet::new();
+        let mut queue: Vec<Module> = arrows[start].iter().cloned().collect();
+        while let Some(module) = queue.pop() {
+            if reached.insert(module.clone()) {
+                queue.extend(arrows[&module].iter().cloned());
+            }
+        }
+        let back: Vec<_> = arrows.iter().filter(|(_, to)| to.contains(start)).collect();
+        let back = back.iter().find(|(from, _)| reached.contains(*from));
+        assert!(
+            !reached.contains(start),
+            "{start} is in a circle, by way of {:?}",
+            back.map(|(from, _)| from)
+        );
+    }
+}
+
+#[test]
+fn what_is_pure_knows_neither_wasmtime_nor_the_file_system() {
+    // `wasmtime_environ` reads and writes a format; it runs nothing.
+    let foreign = [
+        "wasmtime::",
+        "wasmtime_wasi",
+        "wasmtime_wizer",
+        "std::fs",
+        "tempfile",
+    ];
+    let mut looked_at = 0;
+    for (module, code) in modules() {
+        if !["wasm", "archives"].contains(&module.split("::").next().unwrap()) {
+            continue;
+        }
+        looked_at += 1;
+        let found = foreign.iter().find(|name| code.contains(*name));
+        assert_eq!(found, None, "{module}");
+        let rooms = [
+            "guest",
+            "native",
+            "cargo",
+            "inputs",
+            "packages",
+            "store::files",
+        ];
+        for path in paths(&code) {
+            let found = rooms.iter().find(|room| path.starts_with(*room));
+            assert_eq!(found, None, "{module} takes `{path}`");
+        }
+    }
+    assert!(looked_at > 8, "{looked_at} modules");
+}
+
+#[test]
+fn the_reader_of_paths_reads_them() {
+    let code =
+        "use crate::a::{self, B, c::D};\nuse crate::e::F;\nlet x = crate::g::h(1);\nmy_crate::x";
+    assert_eq!(paths(code), ["a::self", "a::B", "a::c::D", "e::F", "g::h"]);
+}
