@@ -1,9 +1,9 @@
 //! Real consumer packages, built by a real cargo, with real Python.
 
 mod project;
+mod skip;
 
-use project::Project;
-use std::io::Write;
+use project::{MAIN, Project};
 use std::path::Path;
 
 /// The lines about the consumer's own unit: `Fresh`, `Dirty`, `Compiling`, …
@@ -93,6 +93,61 @@ fn a_broken_block_names_every_key_and_spares_what_was_built() {
 }
 
 #[test]
+fn several_builders_leave_each_other_s_outputs_alone() {
+    let project = Project::new("two", "two-consumer", "[package.metadata.eryx]");
+    let builders = |second: &str| {
+        project.write(
+            "build.rs",
+            &format!(
+                "use eryx_preinit_build::{{Builder, Error}};\nfn main() -> Result<(), Error> {{\n    \
+                 Builder::from_env()?.import(\"json\").build()?;\n    {second}\n    Ok(())\n}}\n"
+            ),
+        );
+    };
+    let main = "
+static PYTHON: &[u8] = include_bytes!(concat!(env!(\"OUT_DIR\"), \"/python.wasm\"));
+static WEB: &[u8] = include_bytes!(env!(\"ERYX_WEB_WASM\"));
+
+fn main() {
+    println!(\"bytes {}\", PYTHON.len());
+    println!(\"web {}\", WEB.len());
+    println!(\"path {}\", env!(\"ERYX_PYTHON_WASM\"));
+    println!(\"web-path {}\", env!(\"ERYX_WEB_WASM\"));
+    println!(\"sha256 {}\", env!(\"ERYX_PYTHON_WASM_SHA256\"));
+    println!(\"web-sha256 {}\", env!(\"ERYX_WEB_WASM_SHA256\"));
+    println!(\"stdlib {}\", env!(\"ERYX_PYTHON_STDLIB\"));
+    println!(\"web-stdlib {}\", env!(\"ERYX_WEB_STDLIB\"));
+}
+";
+    project.write("src/main.rs", main);
+    let web = "Builder::from_env()?.import(\"re\").output(\"web.wasm\").build()?;";
+    builders(web);
+    let both = project.cargo(&["run"], &[]).succeeded();
+    assert!(both.value("path").ends_with("python.wasm"));
+    assert!(both.value("web-path").ends_with("web.wasm"));
+    assert_ne!(both.value("sha256"), both.value("web-sha256"));
+    assert_eq!(both.value("stdlib"), both.value("web-stdlib"));
+    assert!(Path::new(&both.value("stdlib")).join("os.py").is_file());
+
+    // Neither has anything to do when the script runs again.
+    project.touch("Cargo.toml");
+    let again = project.cargo(&["build", "-vv"], &[]).succeeded().stderr();
+    assert_eq!(again.matches("nothing changed").count(), 2, "{again}");
+
+    // Another script: both are there again, or the one it asks for alone.
+    builders(&format!("{web} // again"));
+    let again = project.cargo(&["run"], &[]).succeeded();
+    assert_eq!(again.value("web-sha256"), both.value("web-sha256"));
+    project.write("src/main.rs", MAIN);
+    builders("");
+    let one = project.cargo(&["run"], &[]).succeeded();
+    assert_eq!(one.value("sha256"), both.value("sha256"));
+    let out_dir = Path::new(&one.value("path")).parent().unwrap().to_owned();
+    let left = |name: &str| out_dir.join(name).exists();
+    assert!(left("python.wasm") && !left("web.wasm"));
+}
+
+#[test]
 fn spaces_and_other_scripts_in_paths_work() {
     let project = Project::new(
         "a folder, ünïcode 蛇",
@@ -178,12 +233,7 @@ fn a_read_only_source_tree_builds() {
     project.cargo(&["metadata"], &[]).succeeded();
     match project.cargo_read_only(&["run"]) {
         Ok(ran) => assert!(ran.succeeded().value("bytes").parse::<u64>().unwrap() > 1_000_000),
-        // Past the test's captured output, for everybody to see.
-        Err(why) => writeln!(
-            std::io::stderr(),
-            "skipped: no read-only mount can be made here: {why}"
-        )
-        .unwrap(),
+        Err(why) => skip::skipped("a read-only mount", &why),
     }
 }
 

@@ -39,28 +39,29 @@ fn warm(build: &Build) {
     }
 }
 
+/// Whether the name is one of a file being written.
+fn is_temporary(path: &Path) -> bool {
+    let name = path.file_name().unwrap().to_string_lossy();
+    name.starts_with(".eryx-preinit-")
+}
+
 /// What the cache publishes is whole: it ends in its own length.
 #[track_caller]
 fn entries_are_whole(cache: &Path) {
     for stage in ["link", "code", "snapshot", "verified"] {
         for entry in fs::read_dir(cache.join(stage)).into_iter().flatten() {
             let path = entry.unwrap().path();
-            if path
-                .file_name()
-                .unwrap()
-                .to_string_lossy()
-                .starts_with(".tmp-")
-            {
+            if is_temporary(&path) {
                 continue;
             }
             let bytes = fs::read(&path).unwrap();
-            let trailer = bytes.len().checked_sub(80).expect("a trailer");
-            assert_eq!(&bytes[trailer..trailer + 8], b"eryxpre2", "{path:?}");
-            assert_eq!(
-                bytes[trailer + 8..trailer + 16],
-                (trailer as u64).to_le_bytes(),
-                "{path:?}"
-            );
+            let trailer = bytes.len().checked_sub(120).expect("a trailer");
+            assert_eq!(&bytes[trailer..trailer + 8], b"eryxpre3", "{path:?}");
+            let length = |at: usize| {
+                let bytes = &bytes[trailer + at..trailer + at + 8];
+                u64::from_le_bytes(bytes.try_into().unwrap())
+            };
+            assert_eq!(length(8) + length(16), trailer as u64, "{path:?}");
         }
     }
 }
@@ -148,15 +149,10 @@ fn a_build_killed_at_any_moment_leaves_nothing_wrong() {
         let entries = fs::read_dir(folder).unwrap().flatten();
         entries
             .map(|entry| entry.path())
-            .filter(|path| {
-                path.file_name()
-                    .unwrap()
-                    .to_string_lossy()
-                    .starts_with(".tmp-")
-            })
+            .filter(|path| is_temporary(path))
             .collect()
     };
-    fs::write(build.out.join(".tmp-dead"), b"half a component").unwrap();
+    fs::write(build.out.join(".eryx-preinit-dead"), b"half a component").unwrap();
     for path in left(&build.out) {
         let file = fs::File::options().write(true).open(path).unwrap();
         file.set_modified(SystemTime::now() - Duration::from_secs(7200))
@@ -231,11 +227,7 @@ fn a_full_disk_is_a_clear_error_and_spares_the_old_output() {
     assert!(report.contains("python.wasm"), "{report}");
     assert_eq!(fs::read(&output).unwrap(), before);
     let half = fs::read_dir(&build.out).unwrap().flatten();
-    assert!(
-        !half
-            .into_iter()
-            .any(|entry| entry.file_name().to_string_lossy().starts_with(".tmp"))
-    );
+    assert!(!half.into_iter().any(|entry| is_temporary(&entry.path())));
     build.shell = ":".to_owned();
     build.run().built();
 }

@@ -224,23 +224,18 @@ with tempfile.NamedTemporaryFile(prefix="left-behind-", delete=False) as file:
     file.write(b"x")
 "#;
     builder(dir.path(), code).build().unwrap();
-    // The name the host gives its folder is random: look for what was left in it.
-    for entry in fs::read_dir(std::env::temp_dir()).unwrap().flatten() {
-        if entry
-            .file_name()
-            .to_string_lossy()
-            .starts_with("eryx-preinit-")
-        {
-            let inside = fs::read_dir(entry.path()).into_iter().flatten().flatten();
-            for file in inside {
-                let name = file.file_name();
-                assert!(
-                    !name.to_string_lossy().starts_with("left-behind-"),
-                    "{name:?}"
-                );
-            }
-        }
-    }
+    // The folder behind /tmp was this crate's own, below OUT_DIR.
+    let own = dir.path().join(MARKER).join("out/eryx-preinit");
+    let left: Vec<_> = fs::read_dir(&own)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert!(left.iter().any(|name| name == "stamps"), "{left:?}");
+    let scratch: Vec<_> = left
+        .iter()
+        .filter(|n| n.starts_with(".eryx-preinit-"))
+        .collect();
+    assert_eq!(scratch, [""; 0], "what was /tmp");
 
     for greedy in [
         "with open('/tmp/a', 'wb') as file:\n    for _ in range(65):\n        file.write(bytes(1 << 20))\n",

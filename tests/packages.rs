@@ -3,6 +3,7 @@
 
 mod native;
 mod runtime;
+mod skip;
 
 use eryx_preinit_build::{Error, Extension};
 use runtime::builder;
@@ -61,12 +62,7 @@ fn native_extensions_are_linked_and_imported() {
                  try:\n    cfast.square(-3)\nexcept ValueError as error:\n    assert str(error) == 'negative'\n\
                  else:\n    raise AssertionError\n";
         }
-        // Past the test's captured output, for everybody to see.
-        Err(reason) => writeln!(
-            std::io::stderr(),
-            "skipped: the extension in C, since {reason}"
-        )
-        .unwrap(),
+        Err(why) => skip::skipped("the extension in C", &why),
     }
     builder.config.setup_code = Some(setup);
     let artifacts = builder.build().unwrap();

@@ -2,6 +2,7 @@
 
 mod process;
 mod runtime;
+mod skip;
 
 use process::Build;
 use std::fs;
@@ -85,7 +86,7 @@ fn as_another_user(build: &mut Build, folder: &Path) {
     use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
     const NOBODY: u32 = 65_534;
     if fs::metadata(folder).unwrap().uid() != 0 {
-        println!("all builds run as the same user: only root may choose another");
+        skip::skipped("a build by another user", "only root may choose one");
         return;
     }
     let binary = folder.join("test-binary");
@@ -101,7 +102,7 @@ fn as_another_user(build: &mut Build, folder: &Path) {
 
 #[cfg(not(unix))]
 fn as_another_user(_: &mut Build, _: &Path) {
-    println!("all builds run as the same user: it is chosen on Unix only");
+    skip::skipped("a build by another user", "it is chosen on Unix only");
 }
 
 #[test]

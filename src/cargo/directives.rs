@@ -6,6 +6,7 @@ use crate::artifacts::Artifacts;
 use crate::error::{Error, Report};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// One line for cargo.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub(crate) enum Directive {
     /// Run the build script again when the variable changes.
     RerunIfEnvChanged(&'static str),
     /// Set a variable for `env!` in the consumer.
-    Env(&'static str, String),
+    Env(String, String),
     /// Show a warning (for path packages; cargo hides those of dependencies).
     Warning(String),
 }
@@ -86,26 +87,65 @@ pub(crate) fn text(path: &Path) -> Result<String, Error> {
     })
 }
 
-/// The variables the consumer reads with `env!`.
+/// The output that a build script wrote first.
+static FIRST: OnceLock<String> = OnceLock::new();
+
+/// The variables the consumer reads with `env!`, named after the output: `ERYX_WEB_WASM`
+/// for `web.wasm`. Those of `python.wasm` are also set for the first output of a build
+/// script, whatever it is called.
 ///
 /// # Errors
 /// [`Error::Io`] when a path is not UTF-8.
 pub(crate) fn variables(artifacts: &Artifacts) -> Result<Vec<Directive>, Error> {
-    let wasm = &artifacts.component;
+    let path = &artifacts.component.path;
+    let output = path.file_stem().unwrap_or_default().to_string_lossy();
+    let first = FIRST.get_or_init(|| output.to_string());
+    variables_of(artifacts, &output, *first == output)
+}
+
+fn variables_of(artifacts: &Artifacts, output: &str, first: bool) -> Result<Vec<Directive>, Error> {
     // Empty where there is none: `env!` fails on a missing one.
     let folder = |folder: &Option<PathBuf>| folder.as_deref().map_or(Ok(String::new()), text);
     let native = match &artifacts.native {
         Some(code) => (text(&code.path)?, code.sha256.clone()),
         None => Default::default(),
     };
-    Ok(vec![
-        Directive::Env("ERYX_PYTHON_WASM", text(&wasm.path)?),
-        Directive::Env("ERYX_PYTHON_WASM_SHA256", wasm.sha256.clone()),
-        Directive::Env("ERYX_PYTHON_CWASM", native.0),
-        Directive::Env("ERYX_PYTHON_CWASM_SHA256", native.1),
-        Directive::Env("ERYX_PYTHON_STDLIB", folder(&artifacts.stdlib)?),
-        Directive::Env("ERYX_SITE_PACKAGES", folder(&artifacts.site_packages)?),
-    ])
+    let site_packages = folder(&artifacts.site_packages)?;
+    let values = [
+        ("WASM", text(&artifacts.component.path)?),
+        ("WASM_SHA256", artifacts.component.sha256.clone()),
+        ("CWASM", native.0),
+        ("CWASM_SHA256", native.1),
+        ("STDLIB", folder(&artifacts.stdlib)?),
+        ("SITE_PACKAGES", site_packages.clone()),
+    ];
+    let mut prefixes = vec![prefix(output)];
+    if first && prefixes[0] != PYTHON {
+        prefixes.push(PYTHON.to_owned());
+    }
+    let mut directives = Vec::new();
+    for prefix in prefixes {
+        let named = values
+            .iter()
+            .map(|(name, value)| (format!("{prefix}{name}"), value));
+        directives.extend(named.map(|(name, value)| Directive::Env(name, value.clone())));
+        if prefix == PYTHON {
+            let name = "ERYX_SITE_PACKAGES".to_owned();
+            directives.push(Directive::Env(name, site_packages.clone()));
+        }
+    }
+    Ok(directives)
+}
+
+const PYTHON: &str = "ERYX_PYTHON_";
+
+/// What the names of an output's variables start with.
+fn prefix(output: &str) -> String {
+    let letters = output.chars().map(|c| match c.is_ascii_alphanumeric() {
+        true => c.to_ascii_uppercase(),
+        false => '_',
+    });
+    format!("ERYX_{}_", letters.collect::<String>())
 }
 
 /// A warning of this crate.
@@ -128,7 +168,7 @@ mod tests {
             Directive::RerunIfChanged("/a b/Cargo.toml".into()),
             Directive::RerunIfEnvChanged("DOCS_RS"),
             Directive::RerunIfChanged("/a b/Cargo.toml".into()),
-            Directive::Env("ERYX_PYTHON_WASM", "/out/python.wasm".into()),
+            Directive::Env("ERYX_PYTHON_WASM".into(), "/out/python.wasm".into()),
             Directive::Warning("two\nlines".into()),
         ];
         assert_eq!(
@@ -137,6 +177,47 @@ mod tests {
              cargo::rerun-if-env-changed=DOCS_RS\n\
              cargo::rustc-env=ERYX_PYTHON_WASM=/out/python.wasm\n\
              cargo::warning=two lines\n"
+        );
+    }
+
+    #[test]
+    fn variables_are_named_after_the_output() {
+        let artifacts = Artifacts {
+            component: crate::artifacts::Artifact {
+                path: "/out/my-web.wasm".into(),
+                bytes: 1,
+                sha256: "d".into(),
+                cached: false,
+            },
+            native: None,
+            loader: None,
+            stdlib: Some("/out/stdlib".into()),
+            site_packages: None,
+            warnings: Vec::new(),
+            placeholder: None,
+        };
+        let names = |first| -> Vec<String> {
+            let directives = variables_of(&artifacts, "my-web", first).unwrap();
+            let lines = directives.iter().map(ToString::to_string);
+            lines
+                .map(|line| line.replace("cargo::rustc-env=", ""))
+                .filter(|line| line.contains("_WASM=") || line.contains("PACKAGES"))
+                .collect()
+        };
+        let own = [
+            "ERYX_MY_WEB_WASM=/out/my-web.wasm",
+            "ERYX_MY_WEB_SITE_PACKAGES=",
+        ];
+        assert_eq!(names(false), own);
+        let all = names(true);
+        assert_eq!(all[..2], own);
+        assert_eq!(
+            all[2..],
+            [
+                "ERYX_PYTHON_WASM=/out/my-web.wasm",
+                "ERYX_PYTHON_SITE_PACKAGES=",
+                "ERYX_SITE_PACKAGES="
+            ]
         );
     }
 

@@ -300,7 +300,10 @@ print(round(time.monotonic() - before, 1), round(time.time() - wall, 1))
 ";
         let started = std::time::Instant::now();
         let printed = bench.fresh(&[sleep, "print('x' * 3_000_000)"]);
-        assert!(started.elapsed() < Duration::from_secs(3600));
+        assert!(
+            started.elapsed() < Duration::from_secs(600),
+            "two hours for the guest"
+        );
         assert_eq!(printed[0], Ok("7200.0 7200.0\n".to_owned()));
         let long = printed[1].as_ref().unwrap();
         assert_eq!(long.len(), OUTPUT_LIMIT_BYTES + OUTPUT_DROPPED.len());

@@ -27,7 +27,7 @@ use crate::pipeline::context::Context;
 use crate::pipeline::keys::{Content, Keys};
 use crate::pipeline::link::Linked;
 use crate::pipeline::native::{NativeCode, NativePlan};
-use crate::store::cache::{Entry, EntryKind, Made};
+use crate::store::cache::{Entry, EntryKind, Lock, Made};
 use crate::store::digest::Blob;
 use std::path::PathBuf;
 use wasmtime::Engine;
@@ -89,6 +89,8 @@ struct Packages {
     keys: Keys,
     /// The linked component, where no snapshot of it is in the cache.
     linked: Option<Linked>,
+    /// Others that want the same wait for it, and find it done.
+    _lock: Option<Lock>,
 }
 
 /// The folder to mount at /python-stdlib, unpacked where it comes as an archive.
@@ -117,6 +119,7 @@ fn stage_packages(
         cx.log.say(note);
     }
     let keys = keys(cx, read, &site_packages, engines);
+    let lock = cx.cache.lock(keys.snapshot);
     let linked = match cx.cache.has(EntryKind::Snapshot, keys.snapshot) {
         true => None,
         false => Some(link::link(cx, inputs, read, &site_packages, keys.link)?),
@@ -125,6 +128,7 @@ fn stage_packages(
         site_packages,
         keys,
         linked,
+        _lock: lock,
     })
 }
 
@@ -168,8 +172,6 @@ fn take_snapshot(
     engines: &[(Compiler, Engine)],
 ) -> Result<Entry, Error> {
     let keys = &packages.keys;
-    // Others that want the same wait here and find it done.
-    let _lock = cx.cache.lock(keys.snapshot);
     cx.cache.memo(EntryKind::Snapshot, keys.snapshot, || {
         let made_now;
         let linked = match &packages.linked {

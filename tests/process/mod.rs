@@ -124,6 +124,7 @@ pub fn child() {
     builder.config.site_packages = variable("CHILD_SITE_PACKAGES").map(PathBuf::from);
     let imports = variable("CHILD_IMPORTS").unwrap();
     builder.config.imports = imports.split(',').map(str::to_owned).collect();
+    builder.progress(|line| eprintln!("{line}"));
     match builder.build() {
         Ok(artifacts) => {
             let wasm = artifacts.component;

@@ -19,7 +19,7 @@ pub struct Project {
 /// test builds with other variables (`DOCS_RS`) would not be fresh for the next.
 static ALONE: Mutex<()> = Mutex::new(());
 
-const MAIN: &str = r#"
+pub const MAIN: &str = r#"
 static PYTHON: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/python.wasm"));
 
 fn main() {
@@ -85,6 +85,16 @@ impl Project {
         let path = self.path().join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, content).unwrap();
+    }
+
+    /// Makes a file look new.
+    pub fn touch(&self, path: &str) {
+        let file = std::fs::File::options()
+            .write(true)
+            .open(self.path().join(path));
+        file.unwrap()
+            .set_modified(std::time::SystemTime::now())
+            .unwrap();
     }
 
     /// Writes Cargo.toml with another metadata block.

@@ -35,9 +35,18 @@ pub fn folder(version: &str) -> PathBuf {
     folders[version].clone()
 }
 
-/// Code is compiled once for all tests; snapshots are each test's own.
+/// Linked components and code are made once for all tests. Snapshots that an earlier run
+/// of a test program left are not there: its tests run Python.
 pub fn cache() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache")
+    static CACHE: OnceLock<PathBuf> = OnceLock::new();
+    let cache = CACHE.get_or_init(|| {
+        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache");
+        for kind in ["snapshot", "native", "reuse", "verified"] {
+            let _ = std::fs::remove_dir_all(cache.join(kind));
+        }
+        cache
+    });
+    cache.clone()
 }
 
 pub fn builder(out: &Path, imports: &[&str]) -> Builder {
