@@ -8,7 +8,6 @@ mod skip;
 use eryx_preinit_build::{Error, Extension};
 use runtime::builder;
 use std::fs;
-use std::io::Write;
 
 #[test]
 fn native_extensions_are_linked_and_imported() {
