@@ -446,7 +446,8 @@ mod tests {
             std::fs::write(&manifest, text).unwrap();
             // Resolved afresh, among what is downloaded: this workspace locks both.
             let cargo = Path::new(env!("CARGO"));
-            let graph = super::graph(cargo, &manifest, &manifest, None, "", &Log::default()).unwrap();
+            let graph =
+                super::graph(cargo, &manifest, &manifest, None, "", &Log::default()).unwrap();
             let runtime = graph.runtime().unwrap();
             assert_eq!((runtime.version.major, runtime.version.minor), (0, 14));
             assert!(runtime.immutable && !runtime.direct, "{runtime:?}");
