@@ -55,7 +55,8 @@
 //!
 //! # Features
 //!
-//! * `runtime` (default): lock `eryx-runtime`, for its files. It is never compiled.
+//! * `runtime` (default): lock `eryx-runtime` 0.14 and 0.5, for their files. They are never
+//!   compiled.
 //! * `all-arch`: native code for other architectures than the one that builds.
 //! * `wheels`: read wheels and source distributions in `packages` and `extensions`.
 //!

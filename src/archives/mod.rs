@@ -2,5 +2,6 @@
 
 pub(crate) mod archive;
 pub(crate) mod layout;
+pub(crate) mod pyc;
 pub(crate) mod sdist;
 pub(crate) mod wheel;

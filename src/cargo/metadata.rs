@@ -8,6 +8,7 @@
 
 use crate::error::{Error, Report};
 use crate::log::Log;
+use cargo_metadata::semver::Version;
 use cargo_metadata::{CargoOpt, Metadata, MetadataCommand, Package};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -27,7 +28,7 @@ pub(crate) struct Consumer {
 /// A package of the graph.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Located {
-    pub(crate) version: String,
+    pub(crate) version: Version,
     /// Its folder.
     pub(crate) dir: PathBuf,
     /// Whether the consumer itself depends on it.
@@ -192,7 +193,7 @@ fn locate(metadata: &Metadata, root: Option<&Package>) -> Graph {
             .iter()
             .filter(|package| package.name.as_str() == name && reachable.contains(&package.id))
             .map(|package| Located {
-                version: package.version.to_string(),
+                version: package.version.clone(),
                 dir: package
                     .manifest_path
                     .parent()
@@ -251,65 +252,59 @@ impl Graph {
         only(&self.eryx, "eryx")
     }
 
-    /// The runtime package to use: of the version of the consumer's `eryx`, or
-    /// the only one.
+    /// The runtime package to use: of the version of the consumer's `eryx`; without
+    /// one, the package the consumer itself depends on, or else the newest.
     ///
     /// # Errors
     /// [`Error::Graph`] that says which versions there are and how to get the
     /// right one.
     pub(crate) fn runtime(&self) -> Result<&Located, Error> {
-        let Some(eryx) = self.eryx()? else {
-            return only(&self.runtimes, "eryx-runtime")?.ok_or_else(|| {
-                Error::Graph(
-                    Report::new("no `eryx-runtime` package in the dependency graph").hint(
-                        "keep the default feature `runtime` of eryx-preinit-build, or add \
-                         `eryx-runtime = \"0.5\"` to [build-dependencies], or set `runtime` in \
-                         [package.metadata.eryx]",
-                    ),
-                )
-            });
-        };
-        self.runtimes
-            .iter()
-            .find(|runtime| runtime.version == eryx.version)
-            .or_else(|| {
-                // 0.x versions are compatible within one minor version.
-                self.runtimes
-                    .iter()
-                    .filter(|runtime| minor(&runtime.version) == minor(&eryx.version))
-                    .max_by_key(|runtime| patch(&runtime.version))
-            })
-            .ok_or_else(|| {
-                let mut report = Report::new(format!(
-                    "this package uses eryx {}, but its graph has no eryx-runtime {}",
-                    eryx.version, eryx.version
-                ));
-                for runtime in &self.runtimes {
-                    report = report.note(format!("there is eryx-runtime {}", runtime.version));
-                }
-                let hint = match self.runtimes.first() {
-                    Some(runtime) => format!(
-                        "run `cargo update eryx-runtime@{} --precise {}`; where a requirement \
-                         forbids that, set `default-features = false` on eryx-preinit-build and \
-                         add `eryx-runtime = \"={}\"` to [build-dependencies]",
-                        runtime.version, eryx.version, eryx.version
-                    ),
-                    None => format!(
-                        "add `eryx-runtime = \"={}\"` to [build-dependencies]",
-                        eryx.version
-                    ),
-                };
-                Error::Graph(report.hint(hint))
-            })
+        match self.eryx()? {
+            Some(eryx) => self.runtime_of(&eryx.version),
+            None if self.runtimes.iter().any(|runtime| runtime.direct) => {
+                only(&self.runtimes, "eryx-runtime")
+            }
+            // This crate's own dependencies are one a minor line.
+            None => Ok(self.runtimes.iter().max_by_key(|runtime| &runtime.version)),
+        }?
+        .ok_or_else(|| {
+            Error::Graph(
+                Report::new("no `eryx-runtime` package in the dependency graph").hint(
+                    "keep the default feature `runtime` of eryx-preinit-build, or add \
+                     `eryx-runtime = \"0.14\"` to [target.'cfg(eryx_preinit_files)'.dependencies], \
+                     or set `runtime` in [package.metadata.eryx]",
+                ),
+            )
+        })
     }
-}
 
-fn patch(version: &str) -> Option<u64> {
-    version.rsplit_once('.')?.1.parse().ok()
-}
-
-fn minor(version: &str) -> Option<&str> {
-    version.rsplit_once('.').map(|(minor, _)| minor)
+    /// The runtime of this eryx: of the same version, or else the newest that is
+    /// compatible by cargo's rules.
+    fn runtime_of(&self, eryx: &Version) -> Result<Option<&Located>, Error> {
+        let same = self.runtimes.iter().find(|found| found.version == *eryx);
+        let compatible = || {
+            let found = self.runtimes.iter();
+            found
+                .filter(|found| {
+                    (found.version.major, found.version.minor) == (eryx.major, eryx.minor)
+                })
+                .max_by_key(|found| &found.version)
+        };
+        if let Some(runtime) = same.or_else(compatible) {
+            return Ok(Some(runtime));
+        }
+        let mut report = Report::new(format!(
+            "this package uses eryx {eryx}, but its graph has no eryx-runtime {eryx}"
+        ));
+        for runtime in &self.runtimes {
+            report = report.note(format!("there is eryx-runtime {}", runtime.version));
+        }
+        Err(Error::Graph(report.hint(format!(
+            "add `eryx-runtime = \"={eryx}\"` to \
+             [target.'cfg(eryx_preinit_files)'.dependencies] of this package: it is located, and \
+             never compiled"
+        ))))
+    }
 }
 
 fn only<'a>(found: &'a [Located], name: &str) -> Result<Option<&'a Located>, Error> {
@@ -347,7 +342,7 @@ mod tests {
 
     fn located(version: &str, direct: bool) -> Located {
         Located {
-            version: version.to_owned(),
+            version: version.parse().unwrap(),
             dir: format!("/registry/x-{version}").into(),
             direct,
             immutable: true,
@@ -362,48 +357,53 @@ mod tests {
         }
     }
 
+    fn version(graph: &Graph) -> String {
+        graph.runtime().unwrap().version.to_string()
+    }
+
     #[test]
     fn the_runtime_has_the_version_of_eryx() {
         let graph = graph(
             &[("0.9.1", true)],
             &[("0.14.0", false), ("0.5.0", false), ("0.9.1", false)],
         );
-        assert_eq!(graph.runtime().unwrap().version, "0.9.1");
+        assert_eq!(version(&graph), "0.9.1");
     }
 
     #[test]
-    fn a_patch_version_apart_is_compatible() {
-        let graph = graph(&[("0.9.1", true)], &[("0.5.0", false), ("0.9.0", false)]);
-        assert_eq!(graph.runtime().unwrap().version, "0.9.0");
+    fn a_patch_version_apart_is_compatible_and_the_newest_counts() {
+        let runtimes = [("0.5.0", false), ("0.9.2", false), ("0.9.10", false)];
+        assert_eq!(version(&graph(&[("0.9.1", true)], &runtimes)), "0.9.10");
+        // A direct dependency of another line does not make it fit.
+        let runtimes = [("0.5.0", true), ("0.9.0", false)];
+        assert_eq!(version(&graph(&[("0.9.1", true)], &runtimes)), "0.9.0");
     }
 
     #[test]
     fn a_runtime_of_another_version_says_how_to_change_it() {
-        let error = graph(&[("0.5.0", true)], &[("0.14.0", false)])
+        let error = graph(&[("0.9.1", true)], &[("0.5.0", false), ("0.14.0", false)])
             .runtime()
             .unwrap_err();
         let text = format!("{error:?}");
-        assert!(
-            text.contains("cargo update eryx-runtime@0.14.0 --precise 0.5.0"),
-            "{text}"
-        );
+        assert!(text.contains("eryx-runtime = \"=0.9.1\""), "{text}");
+        assert!(text.contains("cfg(eryx_preinit_files)"), "{text}");
     }
 
     #[test]
-    fn without_eryx_the_only_runtime_is_it() {
-        assert_eq!(
-            graph(&[], &[("0.6.0", false)]).runtime().unwrap().version,
-            "0.6.0"
-        );
+    fn without_eryx_the_newest_runtime_is_it() {
+        assert_eq!(version(&graph(&[], &[("0.6.0", false)])), "0.6.0");
+        // By number: as text, 0.9 is greater.
+        let several = [("0.5.0", false), ("0.14.0", false), ("0.9.1", false)];
+        assert_eq!(version(&graph(&[], &several)), "0.14.0");
         let error = graph(&[], &[]).runtime().unwrap_err();
-        assert!(format!("{error:?}").contains("[build-dependencies]"));
+        assert!(format!("{error:?}").contains("feature `runtime`"));
     }
 
     #[test]
     fn among_several_the_direct_one_counts() {
         let two = graph(&[], &[("0.5.0", true), ("0.14.0", false)]);
-        assert_eq!(two.runtime().unwrap().version, "0.5.0");
-        let error = graph(&[], &[("0.5.0", false), ("0.14.0", false)])
+        assert_eq!(version(&two), "0.5.0");
+        let error = graph(&[], &[("0.5.0", true), ("0.14.0", true)])
             .runtime()
             .unwrap_err();
         assert!(format!("{error:?}").contains("several versions"));
@@ -422,8 +422,36 @@ mod tests {
         // Without one, dependencies of no platform would count.
         let target = Some("x86_64-unknown-linux-gnu");
         let graph = super::graph(cargo, &manifest, &top, target, "", &Log::default()).unwrap();
-        let runtime = graph.runtime().unwrap();
-        assert!(runtime.dir.join("libs").is_dir(), "{runtime:?}");
+        // The newest line, and that of the newest eryx that this crate's Rust compiles.
+        for eryx in [Version::new(0, 14, 0), Version::new(0, 5, 0)] {
+            let runtime = graph.runtime_of(&eryx).unwrap().unwrap();
+            assert!(runtime.dir.join("libs").is_dir(), "{runtime:?}");
+        }
+    }
+
+    #[test]
+    fn the_default_is_0_14_on_any_rust_with_any_resolver() {
+        for edition in ["2021", "2024"] {
+            let project = tempfile::tempdir().unwrap();
+            let path = project.path();
+            std::fs::create_dir(path.join("src")).unwrap();
+            std::fs::write(path.join("src/lib.rs"), "").unwrap();
+            let own = env!("CARGO_MANIFEST_DIR");
+            let text = format!(
+                "[package]\nname = \"d\"\nversion = \"0.1.0\"\nedition = \"{edition}\"\n\
+                 rust-version = \"1.95\"\n\n[workspace]\n\n[build-dependencies]\n\
+                 eryx-preinit-build = {{ path = '{own}' }}\n"
+            );
+            let manifest = path.join("Cargo.toml");
+            std::fs::write(&manifest, text).unwrap();
+            // Resolved afresh, among what is downloaded: this workspace locks both.
+            let cargo = Path::new(env!("CARGO"));
+            let graph =
+                super::graph(cargo, &manifest, &manifest, None, "", &Log::default()).unwrap();
+            let runtime = graph.runtime().unwrap();
+            assert_eq!((runtime.version.major, runtime.version.minor), (0, 14));
+            assert!(runtime.immutable && !runtime.direct, "{runtime:?}");
+        }
     }
 
     #[test]

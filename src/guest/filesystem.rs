@@ -1,14 +1,15 @@
 //! The guest's files at build time: two mounts that look the same on every
 //! machine, and a /tmp of its own.
 //!
-//! What a mount shows is what its digest covers (`inputs.rs`), and nothing else:
+//! A mount is a folder below OUT_DIR whose content follows from digests (`tree.rs`,
+//! `stdlib.rs`), and shows nothing else:
 //!
 //! - Times, inode numbers, link counts, directory sizes and directory order are
 //!   the file system's, not the package's, and CPython keeps them: they are made
 //!   up.
 //! - A symbolic link is what it leads to. One that leads out of its mount, or
 //!   nowhere, is not there, and the path in a link is never told.
-//! - Bytecode caches, devices, pipes and names that are not Unicode are not there.
+//! - Devices, pipes and names that are not Unicode are not there.
 //!
 //! /tmp is an empty folder on the host that goes with the run. What is written
 //! there is counted, and is never given back: that bounds the disk it takes
@@ -16,7 +17,6 @@
 
 use crate::error::{Error, Report};
 use crate::guest::host::Host;
-use crate::inputs::walk::BYTECODE_CACHE;
 use crate::store::files::TEMPORARY;
 use std::collections::HashMap;
 use std::path::Path;
@@ -325,9 +325,6 @@ impl View<'_> {
 
     /// What is at `path`, links followed, if the guest may see it.
     async fn look(&mut self, fd: &Resource<Descriptor>, path: &str) -> FsResult<DescriptorStat> {
-        if self.mounted(fd)? && path.split('/').any(|part| part == BYTECODE_CACHE) {
-            return Err(ErrorCode::NoEntry.into());
-        }
         let stat = self
             .wasi
             .stat_at(again(fd), PathFlags::SYMLINK_FOLLOW, path.to_owned())

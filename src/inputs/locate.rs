@@ -57,7 +57,7 @@ impl Inputs {
                 if !package.immutable {
                     watched.push(package.dir.clone());
                 }
-                (package.dir.clone(), Some(package.version.clone()))
+                (package.dir.clone(), Some(package.version.to_string()))
             }
             (None, None) => unreachable!("the graph is read whenever `runtime` is not set"),
         };

@@ -196,21 +196,6 @@ impl Sources {
         Ok(())
     }
 
-    /// The folder to mount as it is: a single one without libraries to link.
-    ///
-    /// # Errors
-    /// [`Error::Io`] when it cannot be listed.
-    pub(crate) fn in_place(&self) -> Result<Option<&Path>, Error> {
-        let [source] = &self.list[..] else {
-            return Ok(None);
-        };
-        if source.kind != Kind::Tree {
-            return Ok(None);
-        }
-        let libraries = tree(&source.path)?.iter().any(|path| is_library(path));
-        Ok((!libraries).then_some(source.path.as_path()))
-    }
-
     /// The digest of what the sources hold, `None` without any.
     ///
     /// # Errors
@@ -428,26 +413,5 @@ mod tests {
         };
         let error = Sources::locate(&config, &root.join("target/out")).unwrap_err();
         assert!(format!("{error:?}").contains("writes into"), "{error:?}");
-    }
-
-    #[test]
-    fn only_a_plain_tree_is_used_in_place() {
-        let dir = tempfile::tempdir().unwrap();
-        let root = dir.path();
-        write(root, &["site/m.py", "pkg/__init__.py"]);
-        let mut config = Config {
-            site_packages: Some(root.join("site")),
-            ..Config::default()
-        };
-        let in_place = |config: &Config| {
-            let sources = Sources::locate(config, Path::new("out")).unwrap();
-            sources.in_place().unwrap().map(Path::to_owned)
-        };
-        assert_eq!(in_place(&config), Some(root.join("site")));
-        config.packages.push(root.join("pkg"));
-        assert_eq!(in_place(&config), None);
-        config.packages.clear();
-        write(root, &["site/x.so"]);
-        assert_eq!(in_place(&config), None);
     }
 }

@@ -1,5 +1,6 @@
-//! What Python sees of a folder that is mounted or copied.
+//! What is taken over of a folder that is to be mounted.
 
+use crate::archives::pyc;
 use crate::error::{Error, Report};
 use std::path::{Path, PathBuf};
 
@@ -22,7 +23,7 @@ pub(crate) fn tree(dir: &Path) -> Result<Vec<PathBuf>, Error> {
         .follow_links(true)
         .sort_by_file_name()
         .into_iter()
-        .filter_entry(|entry| entry.file_name() != BYTECODE_CACHE && !leads_out(entry));
+        .filter_entry(|entry| entry.file_name() != pyc::FOLDER && !leads_out(entry));
     for entry in walk {
         let path = match entry {
             Ok(entry) if entry.file_type().is_file() || entry.file_type().is_dir() => {
@@ -50,9 +51,6 @@ pub(crate) fn tree(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     }
     Ok(found)
 }
-
-/// Bytecode caches differ between two installations of the same packages.
-pub(crate) const BYTECODE_CACHE: &str = "__pycache__";
 
 #[cfg(test)]
 mod tests {

@@ -14,6 +14,7 @@
 //! a folder whose name says what is in it, and a program that may write to what it
 //! mounts would write to the source.
 
+use crate::archives::pyc;
 use crate::error::{Error, Report};
 use crate::inputs::sources::{Kind, Source, Sources, is_library};
 use crate::packages::libraries::{Candidate, Libraries, LinkedLibrary};
@@ -97,12 +98,6 @@ pub(crate) fn prepare(
     let Some(digest) = digest else {
         return Ok(SitePackages::default());
     };
-    if let Some(tree) = sources.in_place()? {
-        return Ok(SitePackages {
-            tree: Some(tree.to_owned()),
-            ..SitePackages::default()
-        });
-    }
     let staged = folder::staged(folder, STAGED, digest, |dir| {
         make(&sources.list, dir)?;
         unchanged()
@@ -165,6 +160,9 @@ fn make(sources: &[Source], dir: &Path) -> Result<(), Error> {
             record.notes.push(format!("{}: {note}", source.key));
         }
         for member in contents.members {
+            if is_bytecode(&member.path) {
+                continue;
+            }
             // A bare library gets its place when it is known what it is.
             let bare = matches!(source.kind, Kind::Library(_));
             if bare || is_library(Path::new(&member.path)) {
@@ -227,6 +225,12 @@ fn make(sources: &[Source], dir: &Path) -> Result<(), Error> {
     fs::write(&path, bytes).map_err(|e| Error::io("write", &path, e))
 }
 
+/// Whether Python would take the file for what it compiled some time: it may not
+/// belong to the source beside it. `bytecode.rs` makes what does.
+fn is_bytecode(path: &str) -> bool {
+    path.split('/').any(|part| part == pyc::FOLDER)
+}
+
 /// All values, or every error there is: the first, with what the others say as
 /// notes.
 fn all<T>(results: Vec<Result<T, Error>>) -> Result<Vec<T>, Error> {
@@ -273,7 +277,14 @@ fn contents(source: &Source) -> Result<Contents, Error> {
             let mut contents = Contents::default();
             for file in source.files()? {
                 let relative = file.strip_prefix(&source.path).unwrap_or(&file);
-                let path = format!("{prefix}{}", guest_path(relative, source)?);
+                // WebAssembly's paths are UTF-8: no guest could name the file.
+                let Some(path) = guest_path(relative) else {
+                    let shown = relative.display();
+                    let note = format!("`{shown}` is left out: its name is not UTF-8");
+                    contents.notes.push(note);
+                    continue;
+                };
+                let path = format!("{prefix}{path}");
                 let content = match file.is_dir() {
                     true => Content::EmptyFolder,
                     false => Content::File(file),
@@ -293,23 +304,10 @@ fn contents(source: &Source) -> Result<Contents, Error> {
     }
 }
 
-/// A path as Python writes it.
-fn guest_path(relative: &Path, source: &Source) -> Result<String, Error> {
-    let parts: Option<Vec<&str>> = relative
-        .components()
-        .map(|part| part.as_os_str().to_str())
-        .collect();
-    let parts = parts.ok_or_else(|| {
-        Error::Packages(
-            Report::new(format!(
-                "{} holds `{}`, whose name is not UTF-8",
-                source.shown(),
-                relative.display()
-            ))
-            .hint("rename it: WebAssembly's paths are UTF-8"),
-        )
-    })?;
-    Ok(parts.join("/"))
+/// A path as Python writes it; `None` where Python could not.
+fn guest_path(relative: &Path) -> Option<String> {
+    let parts = relative.components().map(|part| part.as_os_str().to_str());
+    Some(parts.collect::<Option<Vec<_>>>()?.join("/"))
 }
 
 #[cfg(feature = "wheels")]
@@ -352,12 +350,19 @@ fn unpack(source: &Source) -> Result<Contents, Error> {
     ))
 }
 
+/// Whether the file system has shown that two names of the source are two files.
+fn lies_in_a_folder(source: &Source) -> bool {
+    matches!(source.kind, Kind::Tree | Kind::Package)
+}
+
 /// Files that cannot lie in one folder together.
 fn clashes(tree: &BTreeMap<String, (usize, Content)>, sources: &[Source]) -> Vec<String> {
     let mut clashes = Vec::new();
     let mut folded: HashMap<String, &str> = HashMap::new();
     for (path, (index, _)) in tree {
-        if let Some(other) = folded.insert(path.to_lowercase(), path) {
+        if let Some(other) = folded.insert(path.to_lowercase(), path)
+            && !(tree[other].0 == *index && lies_in_a_folder(&sources[*index]))
+        {
             clashes.push(format!(
                 "`{other}` from {} and `{path}` from {} are one file where case does not count",
                 sources[tree[other].0].shown(),

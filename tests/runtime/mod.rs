@@ -19,7 +19,7 @@ pub fn folder(version: &str) -> PathBuf {
                 .other_options(options.iter().map(|&s| s.to_owned()).collect::<Vec<_>>())
                 .exec()
         };
-        // 0.14 is never compiled, so `cargo test` alone does not download it.
+        // They are never compiled, so `cargo test` alone does not download them.
         let metadata = metadata(&["--locked", "--offline"])
             .or_else(|_| metadata(&["--locked"]))
             .unwrap();
