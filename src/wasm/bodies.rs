@@ -27,6 +27,7 @@ use crate::store::digest::Digest;
 use crate::wasm::sections::{self, Section, id, module_id};
 use anyhow::{Context, Result, ensure};
 use profile::Profile;
+pub(crate) use profile::{DIGESTS, digests};
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::ops::Range;
