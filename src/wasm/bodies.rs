@@ -21,9 +21,13 @@
 //! memories and data, and would validate every body up to three times in a build
 //! script with debug assertions.
 
+mod profile;
+
 use crate::store::digest::Digest;
 use crate::wasm::sections::{self, Section, id, module_id};
 use anyhow::{Context, Result, ensure};
+use profile::Profile;
+pub(crate) use profile::{DIGESTS, digests};
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -44,10 +48,6 @@ const TRAP_BODY: [u8; 3] = [0x00, 0x00, 0x0b];
 /// How far apart two table entries may be for one element segment to span them, with
 /// traps between: each segment has its own bounds check.
 const MAX_GAP: usize = 4;
-
-/// Recorded by `cargo test --release record_profile -- --ignored`; see there for
-/// the format.
-const PROFILES: &[u8] = include_bytes!("bodies/profiles.bin");
 
 /// Which bodies the component that runs at build time keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,32 +98,24 @@ pub(crate) fn with_bodies(skeleton: &[u8], component: &[u8]) -> Result<Vec<u8>> 
 /// What to compile in place of [`with_bodies`]: only `bodies`, and only the table
 /// entries that lead to them.
 pub(crate) fn runnable(skeleton: &[u8], component: &[u8], bodies: Bodies) -> Result<Vec<u8>> {
-    let profiles = Profiles::parse(PROFILES)?;
-    let codes = codes(component)?;
+    let profile = Profile::recorded()?;
+    let modules = sections::core_modules(component)?;
     sections::map_core_modules(skeleton, &mut |position, module| {
-        let Some(code) = codes.get(position).copied().flatten() else {
+        let Some(original) = modules.get(position) else {
             return Ok(None);
         };
-        let count = function_count(code)?;
-        let profile = profiles.find(count, code.len());
-        let hot = match bodies {
-            Bodies::All => None,
-            Bodies::Start => profile.map(|p| p.start),
-            Bodies::Execute => profile.map(|p| p.execute),
+        let Some(code) = code(original)? else {
+            return Ok(None);
         };
-        trimmed(position, module, code, hot)
+        let hot = profile.hot(original, bodies)?;
+        trimmed(position, module, code, hot.as_deref())
             .map(Some)
             .with_context(|| format!("in core module {position}"))
     })
 }
 
 /// One module of [`runnable`].
-fn trimmed(
-    position: usize,
-    module: &[u8],
-    code: &[u8],
-    hot: Option<Bitmap<'_>>,
-) -> Result<Vec<u8>> {
+fn trimmed(position: usize, module: &[u8], code: &[u8], hot: Option<&[bool]>) -> Result<Vec<u8>> {
     let (kind, sections) = sections::parse(module)?;
     let mut functions = Functions::new(&sections, hot)?;
     let mut out = Vec::with_capacity(module.len() + code.len() / 2);
@@ -180,7 +172,8 @@ fn trimmed(
 /// without optimisation. Each left-out function is replaced by a trap of its
 /// type, wherever it is named.
 struct Functions<'a> {
-    hot: Option<Bitmap<'a>>,
+    /// Of each defined function, whether it stays; all do when there is none.
+    hot: Option<&'a [bool]>,
     imported: u32,
     /// Type index of each defined function.
     types: Vec<u32>,
@@ -197,7 +190,7 @@ struct Functions<'a> {
 }
 
 impl<'a> Functions<'a> {
-    fn new(sections: &[Section<'_>], hot: Option<Bitmap<'a>>) -> Result<Self> {
+    fn new(sections: &[Section<'_>], hot: Option<&'a [bool]>) -> Result<Self> {
         let mut imported = 0;
         let mut types = Vec::new();
         for section in sections {
@@ -243,7 +236,8 @@ impl<'a> Functions<'a> {
     }
 
     fn is_hot(&self, function: usize) -> bool {
-        self.hot.is_none_or(|hot| hot.contains(function))
+        self.hot
+            .is_none_or(|hot| hot.get(function).copied().unwrap_or(true))
     }
 
     /// The new index of a function, or of the trap that stands for it.
@@ -367,14 +361,14 @@ fn same_functions(position: usize, stub: &[u8], code: &[u8]) -> Result<()> {
 
 /// For the keys of code compiled from a part of the bodies.
 pub(crate) fn profile_digest() -> Digest {
-    Digest::of(PROFILES)
+    Digest::of(profile::RECORDED)
 }
 
 /// Whether the profile leaves out any body of `component`.
 pub(crate) fn is_profiled(component: &[u8]) -> Result<bool> {
-    let profiles = Profiles::parse(PROFILES)?;
-    for code in codes(component)?.into_iter().flatten() {
-        if profiles.find(function_count(code)?, code.len()).is_some() {
+    let profile = Profile::recorded()?;
+    for module in sections::core_modules(component)? {
+        if profile.hot(module, Bodies::Start)?.is_some() {
             return Ok(true);
         }
     }
@@ -385,14 +379,15 @@ pub(crate) fn is_profiled(component: &[u8]) -> Result<bool> {
 fn codes(component: &[u8]) -> Result<Vec<Option<&[u8]>>> {
     sections::core_modules(component)?
         .into_iter()
-        .map(|module| {
-            let sections = sections::parse(module)?.1;
-            Ok(sections
-                .into_iter()
-                .find(|section| section.id == id::CODE)
-                .map(|section| section.data))
-        })
+        .map(code)
         .collect()
+}
+
+/// The code section of a core module.
+fn code(module: &[u8]) -> Result<Option<&[u8]>> {
+    let sections = sections::parse(module)?.1;
+    let code = sections.iter().find(|section| section.id == id::CODE);
+    Ok(code.map(|section| section.data))
 }
 
 fn function_count(code: &[u8]) -> Result<u32> {
@@ -432,62 +427,6 @@ fn traps(code: &[u8]) -> Result<Vec<u8>> {
     Ok(out)
 }
 
-/// The recorded profiles: for each library, bitmaps over its defined functions.
-///
-/// Format, all integers unsigned LEB128: number of libraries, then for each the
-/// number of functions, the size of the code section in bytes, and two bitmaps
-/// (start, execute) of `ceil(functions / 8)` bytes, least significant bit first.
-/// A library is recognised by the two numbers: a false match costs one repeated
-/// run.
-struct Profiles<'a>(Vec<Profile<'a>>);
-
-#[derive(Clone, Copy)]
-struct Profile<'a> {
-    functions: u32,
-    size: usize,
-    start: Bitmap<'a>,
-    execute: Bitmap<'a>,
-}
-
-impl<'a> Profiles<'a> {
-    fn parse(bytes: &'a [u8]) -> Result<Self> {
-        let mut reader = BinaryReader::new(bytes, 0);
-        let count = reader.read_var_u32()?;
-        let mut profiles = Vec::new();
-        for _ in 0..count {
-            let functions = reader.read_var_u32()?;
-            let size = reader.read_var_u32()? as usize;
-            let len = functions.div_ceil(8) as usize;
-            profiles.push(Profile {
-                functions,
-                size,
-                start: Bitmap(reader.read_bytes(len)?),
-                execute: Bitmap(reader.read_bytes(len)?),
-            });
-        }
-        ensure!(reader.eof(), "bytes after the last profile");
-        Ok(Self(profiles))
-    }
-
-    fn find(&self, functions: u32, size: usize) -> Option<Profile<'a>> {
-        self.0
-            .iter()
-            .find(|profile| (profile.functions, profile.size) == (functions, size))
-            .copied()
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Bitmap<'a>(&'a [u8]);
-
-impl Bitmap<'_> {
-    fn contains(self, bit: usize) -> bool {
-        self.0
-            .get(bit / 8)
-            .is_some_and(|byte| byte >> (bit % 8) & 1 == 1)
-    }
-}
-
 #[cfg(test)]
 mod record;
 
@@ -520,8 +459,7 @@ mod tests {
         (alias core export $i "hot" (core func $x))
         (alias core export $i "cold" (core func $y)))"#;
 
-    /// Bit 2: `$hot`.
-    const ONLY_HOT: Bitmap<'static> = Bitmap(&[0b100]);
+    const ONLY_HOT: &[bool] = &[false, false, true];
 
     fn component() -> Vec<u8> {
         wat::parse_str(COMPONENT).unwrap()
@@ -533,7 +471,7 @@ mod tests {
             .unwrap();
     }
 
-    fn trimmed_first_module(hot: Option<Bitmap<'_>>) -> Vec<u8> {
+    fn trimmed_first_module(hot: Option<&[bool]>) -> Vec<u8> {
         let component = component();
         let new = sections::map_core_modules(&component, &mut |position, module| {
             let code = codes(&component)?[position];
@@ -620,14 +558,14 @@ mod tests {
 
     #[test]
     fn table_entries_that_would_trap_are_null() {
-        let hot = Bitmap(&[0b0100_0101, 0b10]);
+        let hot: Vec<bool> = (0..10).map(|at| [0, 2, 6, 9].contains(&at)).collect();
         let text = "(module
             (import \"env\" \"t\" (table 20 funcref)) (import \"env\" \"b\" (global i32))
             (func $0) (func $1) (func $2) (func $3) (func $4) (func $5) (func $6) (func $7)
             (func $8) (func $9)
             (elem (global.get 0) func $1 $0 $1 $2 $1 $3 $4 $5 $7 $6 $9))";
         let module = wat::parse_str(text).unwrap();
-        let new = trimmed(0, &module, codes_of(&module), Some(hot)).unwrap();
+        let new = trimmed(0, &module, codes_of(&module), Some(&hot)).unwrap();
         valid(&new);
         let section = sections::parse(&new).unwrap().1;
         let section = section
@@ -679,24 +617,6 @@ mod tests {
                 });
                 assert_eq!(readers.count(), 0, "{version}");
             }
-        }
-    }
-
-    #[test]
-    fn the_recorded_profiles_parse_and_make_sense() {
-        let profiles = Profiles::parse(PROFILES).unwrap();
-        assert!(!profiles.0.is_empty());
-        for profile in profiles.0 {
-            let count = |bitmap: Bitmap<'_>| {
-                (0..profile.functions as usize)
-                    .filter(|&function| bitmap.contains(function))
-                    .count()
-            };
-            assert!(count(profile.start) > 0 && count(profile.execute) > 0);
-            assert!(count(profile.start) < profile.functions as usize / 2);
-        }
-        for cut in 1..PROFILES.len().min(200) {
-            assert!(Profiles::parse(&PROFILES[..PROFILES.len() - cut]).is_err());
         }
     }
 }

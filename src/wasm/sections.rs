@@ -26,7 +26,10 @@ pub(crate) mod id {
 /// Sections of a component that define, or refer to, core modules.
 pub(crate) mod component_id {
     pub(crate) const CORE_INSTANCE: u8 = 2;
+    pub(crate) const INSTANCE: u8 = 5;
     pub(crate) const ALIAS: u8 = 6;
+    pub(crate) const CANONICAL: u8 = 8;
+    pub(crate) const START: u8 = 9;
     pub(crate) const IMPORT: u8 = 10;
     pub(crate) const EXPORT: u8 = 11;
 }
@@ -43,6 +46,7 @@ pub(crate) mod module_id {
     pub(crate) const START: u8 = 8;
     pub(crate) const ELEMENT: u8 = 9;
     pub(crate) const DATA: u8 = 11;
+    pub(crate) const DATA_COUNT: u8 = 12;
     pub(crate) const TAG: u8 = 13;
 }
 

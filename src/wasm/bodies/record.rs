@@ -18,6 +18,7 @@ use crate::guest::snapshot;
 use crate::inputs::runtime;
 use crate::inputs::stdlib::{self, StdlibSource};
 use crate::wasm::{initialize, link};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 use wasm_encoder::reencode::utils as reencode;
@@ -251,8 +252,14 @@ fn plain_snapshot(linked: &[u8], stdlib: &Path, imports: &[String]) -> Vec<u8> {
     initialize::restore_initialize(&whole).unwrap().into_owned()
 }
 
+/// Functions of a module of fewer are not recorded, nor what equals one of them.
+const SMALL: usize = 500;
+
+/// Nor are shorter bodies, in bytes: any library may have the same.
+const SHORT: usize = 8;
+
 #[test]
-#[ignore = "rewrites src/hot/profiles.bin; run by hand when a runtime with new libraries ships"]
+#[ignore = "rewrites src/wasm/bodies/profiles.bin; run by hand when a runtime with new libraries ships"]
 #[expect(
     clippy::disallowed_methods,
     reason = "a maintainer's switch, not a build's"
@@ -262,7 +269,8 @@ fn record_profiles() {
     let stdlib_dir = tempfile::tempdir().unwrap();
     let archive = StdlibSource::Embedded.archive().unwrap().unwrap();
     let stdlib = stdlib::unpack_stdlib(&archive, stdlib_dir.path()).unwrap();
-    let mut profiles: Vec<(u32, usize, [Vec<usize>; 2])> = Vec::new();
+    let mut functions = BTreeMap::new();
+    let mut kept = Vec::new();
     for package in std::env::split_paths(&packages) {
         let files = runtime::library_files(&package).unwrap();
         let linked = link::link(&runtime::load(&files, true).unwrap(), &[]).unwrap();
@@ -284,38 +292,40 @@ fn record_profiles() {
                 all
             })
             .unwrap();
-        let codes = codes(&linked).unwrap();
-        for ((code, start), execute) in codes.into_iter().zip(start).zip(execute) {
-            let Some(code) = code else { continue };
-            let count = function_count(code).unwrap();
+        let modules = sections::core_modules(&linked).unwrap();
+        for ((module, start), execute) in modules.into_iter().zip(start).zip(execute) {
+            let Some(code) = code(module).unwrap() else {
+                continue;
+            };
+            let digests = profile::digests(module).unwrap();
             // Small modules are quicker to compile than to look up.
-            if count < 500 {
+            if digests.len() < SMALL {
+                kept.extend(digests);
                 continue;
             }
             eprintln!(
-                "{}: {count} functions, {} start, {} execute",
+                "{}: {} functions, {} start, {} execute",
                 package.display(),
+                digests.len(),
                 start.len(),
                 execute.len()
             );
-            if !profiles.iter().any(|p| (p.0, p.1) == (count, code.len())) {
-                profiles.push((count, code.len(), [start, execute]));
+            for (digest, body) in digests.iter().zip(bodies(code).unwrap()) {
+                match body.len() < SHORT {
+                    true => kept.push(*digest),
+                    false => drop(functions.entry(*digest).or_insert(0)),
+                }
+            }
+            for (ran, flag) in [(start, profile::START), (execute, profile::EXECUTE)] {
+                for function in ran {
+                    *functions.entry(digests[function]).or_insert(0) |= flag;
+                }
             }
         }
     }
-    let mut out = Vec::new();
-    profiles.len().encode(&mut out);
-    for (count, size, bitmaps) in profiles {
-        count.encode(&mut out);
-        size.encode(&mut out);
-        for functions in bitmaps {
-            let mut bitmap = vec![0u8; count.div_ceil(8) as usize];
-            for function in functions {
-                bitmap[function / 8] |= 1 << (function % 8);
-            }
-            out.extend(bitmap);
-        }
+    for digest in kept {
+        functions.remove(&digest);
     }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/hot/profiles.bin");
-    std::fs::write(path, out).unwrap();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/wasm/bodies/profiles.bin");
+    std::fs::write(path, profile::encode(&functions)).unwrap();
 }
