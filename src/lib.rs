@@ -46,12 +46,17 @@
 //!
 //! # The pipeline
 //!
-//! Data flows one way, a stage a file:
+//! [`Builder::build`] is a chain: each stage is a function from one value to the next, and
+//! what it makes is kept under a key that covers all it depends on.
 //!
 //! ```text
-//! environment, config, graph ─► inputs ─► site_packages ─► link ─► hot + snapshot
-//!     ─► rewrite ─► precompile ─► emit        cache: linked, compiled, snapshot, native
+//! locate ─► read ─► stage ─► link ─► snapshot ─► native ─► publish
 //! ```
+//!
+//! `inputs` finds and reads the files, `packages` lays out /site-packages, `wasm` works on
+//! components as bytes, `guest` runs Python, `native` makes code for the program, and
+//! `store` keeps what was made. docs/how-it-works.md says what each stage does, and what
+//! its key covers.
 //!
 //! # Features
 //!
@@ -62,7 +67,8 @@
 //!
 //! # Outside a build script
 //!
-//! [`Builder::new`] takes explicit paths and prints nothing.
+//! [`Builder::new`] takes explicit paths and prints nothing; [`Builder::progress`] tells a
+//! function what it does.
 
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
