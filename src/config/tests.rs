@@ -2,7 +2,6 @@
 
 use super::paths::{Kind, look};
 use super::rules::{KEYWORDS, module_problem};
-use super::suggest::distance;
 use super::*;
 use serde_json::json;
 use std::fs;
@@ -704,22 +703,6 @@ fn nearest_names() {
     assert_eq!(nearest("abd", ["abc", "abe"]), Some("abc"));
     assert_eq!(nearest("x", []), None);
     assert_eq!(nearest("", [""]), None);
-}
-
-#[test]
-fn distances() {
-    for (a, b, expected) in [
-        ("", "", 0),
-        ("", "abc", 3),
-        ("abc", "", 3),
-        ("abc", "acb", 1),
-        ("ab", "ba", 1),
-        ("kitten", "sitting", 3),
-        ("ca", "abc", 3),
-    ] {
-        let chars = |text: &str| text.chars().collect::<Vec<_>>();
-        assert_eq!(distance(&chars(a), &chars(b)), expected, "{a} {b}");
-    }
 }
 
 /// A folder that is removed again.

@@ -6,6 +6,8 @@
 
 use crate::config::{CpuLevel, Precompile, nearest};
 use crate::error::{Error, Report};
+use std::str::FromStr;
+use target_lexicon::{OperatingSystem, Triple};
 use wasmtime::Config;
 use wasmtime_environ::object::elf;
 
@@ -58,11 +60,12 @@ enum Architecture {
 
 impl Architecture {
     fn of(triple: &str) -> Option<Self> {
-        match triple.split('-').next()? {
-            "x86_64" | "x86_64h" => Some(Self::X86_64),
-            "aarch64" | "arm64" | "arm64e" => Some(Self::Aarch64),
-            name if name.starts_with("riscv64") => Some(Self::Riscv64),
-            "s390x" => Some(Self::S390x),
+        use target_lexicon::Architecture as Known;
+        match Triple::from_str(triple).ok()?.architecture {
+            Known::X86_64 | Known::X86_64h => Some(Self::X86_64),
+            Known::Aarch64(_) => Some(Self::Aarch64),
+            Known::Riscv64(_) => Some(Self::Riscv64),
+            Known::S390x => Some(Self::S390x),
             _ => None,
         }
     }
@@ -181,7 +184,8 @@ impl Target {
     }
 
     pub(crate) fn is_windows(&self) -> bool {
-        self.triple.contains("-windows")
+        let triple = Triple::from_str(&self.triple);
+        triple.is_ok_and(|triple| triple.operating_system == OperatingSystem::Windows)
     }
 
     /// The ELF machine number that code for this target carries.
