@@ -124,6 +124,15 @@ pub(crate) fn native(snapshot: Digest, precompiler: Digest, rank: usize) -> Dige
         .finish()
 }
 
+/// Native code of a snapshot, by a function of the consumer's.
+pub(crate) fn native_by_consumer(snapshot: Digest, target: &str, made_by: Digest) -> Digest {
+    KeyBuilder::new("precompile_with")
+        .part("snapshot", &snapshot.0)
+        .part("target", target.as_bytes())
+        .part("made by", &made_by.0)
+        .finish()
+}
+
 /// Which native code has the functions of every snapshot of this shape.
 pub(crate) fn reuse(link: Digest, shape: Digest, precompiler: Digest) -> Digest {
     KeyBuilder::new("reuse")

@@ -187,6 +187,10 @@ fn native_code() {
             native(c, b, 0),
             native(a, c, 0),
             native(a, b, 1),
+            native_by_consumer(a, "t", b),
+            native_by_consumer(c, "t", b),
+            native_by_consumer(a, "u", b),
+            native_by_consumer(a, "t", c),
             reuse(a, b, c),
             reuse(d, b, c),
             reuse(a, d, c),
@@ -212,6 +216,7 @@ fn inputs(change: impl Fn(&mut Inputs)) -> Inputs {
         },
         setup: None,
         runtime_version: None,
+        eryx: None,
         watched: Vec::new(),
     };
     change(&mut inputs);
