@@ -2,11 +2,13 @@
 
 use crate::error::{Error, Report};
 use crate::guest::diagnosis::{self, ENDED, EXITED};
+use crate::guest::environment;
 use crate::guest::failure::{Failure, Stop};
 use crate::guest::host::{self, GuestSetup, Host};
 use crate::guest::random::SEEDS_MAX;
 use crate::guest::reseed;
 use crate::guest::script::Setup;
+use crate::guest::tracing;
 use std::sync::mpsc;
 use std::time::Duration;
 use wasmtime::component::{Component, Instance, Lift, Val, WasmList};
@@ -70,6 +72,10 @@ pub(crate) struct Guest {
     pub(crate) store: Store<Host>,
     instance: Instance,
     timeout: Duration,
+    /// Where C code has its environment variables.
+    environ: Option<u32>,
+    /// Whether the snapshot says that none were read yet.
+    pub(crate) environment_forgotten: bool,
 }
 
 impl Guest {
@@ -92,6 +98,8 @@ impl Guest {
                 store,
                 instance,
                 timeout,
+                environ: None,
+                environment_forgotten: false,
             }),
             Err(stop) => Err(stop.failure(
                 &store,
@@ -102,6 +110,12 @@ impl Guest {
                  packages must have the same version)",
             )),
         }
+    }
+
+    /// Has the snapshot say that no environment variables were read yet; C code has them
+    /// at the address `environ` of the component's only memory.
+    pub(crate) fn forget_environment(&mut self, environ: Option<u32>) {
+        self.environ = environ;
     }
 
     pub(crate) async fn import(
@@ -175,12 +189,19 @@ impl Guest {
         report
     }
 
+    /// Turns off what traces user code line by line, where the runtime does so unasked.
+    pub(crate) async fn stop_tracing(&mut self) -> Result<(), Failure> {
+        self.execute(tracing::STOP, "tracing")
+            .await?
+            .map_err(|message| own_code_failed("tracing cannot be turned off", message))
+    }
+
     /// Has the import system write down which private modules of packages it does
     /// not find: extensions that a package can do without are called so.
     pub(crate) async fn watch_misses(&mut self) -> Result<(), Failure> {
         self.execute(WATCH_MISSES, "import hook")
             .await?
-            .map_err(own_code_failed)
+            .map_err(|message| own_code_failed("the import system cannot be watched", message))
     }
 
     /// What was written down; the import system is left as it was.
@@ -188,7 +209,7 @@ impl Guest {
         self.store.data_mut().take_output();
         self.execute(MISSES, "import hook")
             .await?
-            .map_err(own_code_failed)?;
+            .map_err(|message| own_code_failed("the import system cannot be watched", message))?;
         let text = self.store.data().take_output();
         Ok(text.split_whitespace().map(str::to_owned).collect())
     }
@@ -377,10 +398,18 @@ impl ComponentInstanceState for Guest {
         func: &str,
         contents: impl FnOnce(&[u8]) + Send,
     ) {
-        self.read(instance, func, |store, list: WasmList<u8>| {
-            contents(list.as_le_slice(store));
-        })
-        .await;
+        let environ = self.environ;
+        let forgotten = self.read(instance, func, |store, list: WasmList<u8>| {
+            let Some(environ) = environ else {
+                contents(list.as_le_slice(store));
+                return false;
+            };
+            let mut memory = list.as_le_slice(store).to_vec();
+            let forgotten = environment::forget(&mut memory, environ);
+            contents(&memory);
+            forgotten
+        });
+        self.environment_forgotten |= forgotten.await;
     }
 
     async fn call_func_ret_s32(&mut self, instance: &str, func: &str) -> i32 {
@@ -419,9 +448,9 @@ pub(crate) fn literal(text: &str) -> String {
 }
 
 /// For code of this file, which is right if the runtime is.
-pub(crate) fn own_code_failed(message: String) -> Failure {
+pub(crate) fn own_code_failed(summary: &str, message: String) -> Failure {
     Failure::Final(Error::Import(
-        Report::new("the import system cannot be watched")
+        Report::new(summary)
             .traceback_text(message)
             .hint("please report this with the versions in use"),
     ))

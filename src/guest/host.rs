@@ -50,6 +50,8 @@ pub(crate) struct GuestSetup<'a> {
     pub(crate) seed: [u8; 32],
     /// Largest linear memory in bytes.
     pub(crate) memory_limit: u64,
+    /// Its environment variables.
+    pub(crate) environment: &'a [(&'a str, &'a str)],
     /// Where the folder behind /tmp is made.
     pub(crate) scratch: &'a Path,
 }
@@ -77,10 +79,7 @@ impl Host {
         let clock = wall_clock.starting_at_zero();
         let mut builder = WasiCtxBuilder::new();
         builder
-            .env("PYTHONHOME", "/python-stdlib")
-            .env("PYTHONPATH", "/python-stdlib:/site-packages")
-            .env("PYTHONUNBUFFERED", "1")
-            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .envs(surroundings.environment)
             .stdout(output.clone())
             .stderr(output.clone())
             .insecure_random(Deterministic::new(

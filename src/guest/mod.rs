@@ -3,6 +3,7 @@
 pub(crate) mod clock;
 pub(crate) mod diagnosis;
 pub(crate) mod engine;
+pub(crate) mod environment;
 pub(crate) mod failure;
 pub(crate) mod filesystem;
 pub(crate) mod guest;
@@ -14,3 +15,4 @@ pub(crate) mod reseed;
 pub(crate) mod script;
 pub(crate) mod snapshot;
 pub(crate) mod stubs;
+pub(crate) mod tracing;

@@ -9,6 +9,8 @@ pub(crate) struct Script<'a> {
     pub(crate) on_restore: &'a [String],
     /// What runs after the imports.
     pub(crate) setup: Option<&'a Setup>,
+    /// `Config::trace`.
+    pub(crate) trace: bool,
     /// Whether to watch for modules that packages try to import in vain.
     pub(crate) watch_misses: bool,
     /// For start-up, for each import, and for the set-up.
@@ -28,6 +30,8 @@ pub(crate) struct Setup {
 pub(crate) struct Observed {
     /// Files that are still open, by their paths in the guest.
     pub(crate) left_open: Vec<String>,
+    /// Whether instances see the environment variables of their host.
+    pub(crate) environment_forgotten: bool,
     /// Private modules of packages that were asked for and are not there.
     pub(crate) misses: Vec<String>,
 }

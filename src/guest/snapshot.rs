@@ -10,6 +10,7 @@ use crate::guest::failure::Failure;
 use crate::guest::guest::{Guest, RESTORED, block_on};
 use crate::guest::host::GuestSetup;
 use crate::guest::script::{Observed, Script, Timing};
+use crate::wasm::environ;
 use std::time::{Duration, Instant};
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -20,16 +21,25 @@ pub(crate) struct Instrumented<'a> {
     context: ComponentContext<'a>,
     /// The instrumented component, still without bodies.
     pub(crate) skeleton: Vec<u8>,
+    /// Where C code has its environment variables.
+    environ: Option<u32>,
 }
 
 /// # Errors
 /// [`Error::Compile`] when the component is invalid, or does what a snapshot
 /// cannot capture.
 pub(crate) fn instrument(skeleton: &[u8]) -> Result<Instrumented<'_>, Error> {
+    let failed = |report: Report| Error::Compile(report);
+    let summary = "cannot instrument the component";
+    let environ = environ::address(skeleton).map_err(|e| failed(Report::new(summary).source(e)))?;
     let (context, skeleton) = Wizer::new()
         .instrument_component(skeleton)
-        .map_err(|e| Error::Compile(Report::new("cannot instrument the component").source(e)))?;
-    Ok(Instrumented { context, skeleton })
+        .map_err(|e| failed(Report::new(summary).source(e)))?;
+    Ok(Instrumented {
+        context,
+        skeleton,
+        environ,
+    })
 }
 
 /// Starts Python, runs the script, and returns the snapshot, without bodies.
@@ -45,6 +55,9 @@ pub(crate) fn take(
         let started = Instant::now();
         let mut guest = Guest::start(component, surroundings, script.timeout).await?;
         timing.start = started.elapsed();
+        if !script.trace {
+            guest.stop_tracing().await?;
+        }
         if script.watch_misses {
             guest.watch_misses().await?;
         }
@@ -65,6 +78,7 @@ pub(crate) fn take(
         // Nothing may be executed behind it.
         guest.reseed(script.on_restore).await?;
         guest.finalize().await?;
+        guest.forget_environment(instrumented.environ);
         let started = Instant::now();
         let snapshot = Wizer::new()
             .snapshot_component(&instrumented.context, &mut guest)
@@ -75,6 +89,7 @@ pub(crate) fn take(
                 ))
             })?;
         timing.snapshot = started.elapsed();
+        observed.environment_forgotten = guest.environment_forgotten;
         guest.works(RESTORED, script.on_restore).await?;
         Ok((snapshot, timing, observed))
     })

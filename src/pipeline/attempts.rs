@@ -3,6 +3,7 @@
 
 use crate::error::{Error, Report};
 use crate::guest::engine::{self, Compiler};
+use crate::guest::environment;
 use crate::guest::failure::Failure;
 use crate::guest::host::GuestSetup;
 use crate::guest::script::{Observed, Script, Setup, Timing};
@@ -232,6 +233,7 @@ impl Attempts<'_> {
             imports: &config.imports,
             on_restore: &config.on_restore,
             setup: self.guest.setup,
+            trace: config.trace,
             watch_misses: self.guest.site_packages.tree.is_some(),
             timeout: config.timeout,
         }
@@ -244,6 +246,7 @@ impl Attempts<'_> {
             epoch_seconds: self.cx.epoch_seconds,
             seed: self.keys.content.0,
             memory_limit: self.cx.config.memory_limit,
+            environment: environment::BUILD,
             scratch: self.cx.folder,
         }
     }
@@ -277,7 +280,15 @@ impl Attempts<'_> {
                  EBADF from it; close it in the code that opens it (an import, or the set-up)"
             )
         });
-        left_open.collect()
+        let mut findings: Vec<String> = left_open.collect();
+        if !observed.environment_forgotten {
+            findings.push(
+                "this runtime keeps its environment variables at an unknown place: instances see \
+                 those of the build, not those of their host"
+                    .to_owned(),
+            );
+        }
+        findings
     }
 
     /// All bodies back, `_initialize` back, stripped, validated and tried out.

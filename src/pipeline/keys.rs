@@ -49,6 +49,7 @@ pub(crate) struct Content<'a> {
     pub(crate) imports: &'a [String],
     pub(crate) on_restore: &'a [String],
     pub(crate) setup: Option<&'a Setup>,
+    pub(crate) trace: bool,
 }
 
 impl Content<'_> {
@@ -58,7 +59,8 @@ impl Content<'_> {
         key.part("link", &self.link.0)
             .part("stdlib", &self.stdlib.0)
             .part("epoch", &self.epoch_seconds.to_le_bytes())
-            .part("memory", &self.memory_limit.to_le_bytes());
+            .part("memory", &self.memory_limit.to_le_bytes())
+            .part("trace", &[u8::from(self.trace)]);
         if let Some(site_packages) = self.site_packages {
             key.part("site-packages", &site_packages.0);
         }

@@ -4,9 +4,10 @@
 mod conformance;
 
 use crate::guest::engine::{self, Compiler};
+use crate::guest::environment;
 use crate::guest::failure::Failure;
 use crate::guest::host::{self, GuestSetup};
-use crate::guest::script::Script;
+use crate::guest::script::{Script, Setup};
 use crate::guest::snapshot;
 use crate::inputs::runtime;
 use crate::inputs::stdlib::{self, StdlibSource};
@@ -88,8 +89,14 @@ impl Workbench {
         self.folder.path().join("site-packages")
     }
 
-    fn with_surroundings<T>(&self, entropy: u8, run: impl FnOnce(&GuestSetup<'_>) -> T) -> T {
+    fn with_surroundings<T>(
+        &self,
+        entropy: u8,
+        environment: &[(&str, &str)],
+        run: impl FnOnce(&GuestSetup<'_>) -> T,
+    ) -> T {
         run(&GuestSetup {
+            environment,
             stdlib: &self.stdlib,
             site_packages: &self.site_packages(),
             epoch_seconds: host::DEFAULT_EPOCH_SECONDS,
@@ -108,7 +115,7 @@ impl Workbench {
     /// snapshots are taken on: what each printed, or Python's error.
     pub(crate) fn fresh(&self, scripts: &[&str]) -> Vec<Result<String, String>> {
         let code = Code::new(self, self.linked.clone());
-        let executed = code.run(0, |component, surroundings| {
+        let executed = code.run(0, environment::BUILD, |component, surroundings| {
             snapshot::execute(component, surroundings, scripts)
         });
         executed.into_iter().map(|(result, _)| result).collect()
@@ -116,20 +123,35 @@ impl Workbench {
 
     /// Takes snapshots, with `imports` and `on_restore` each.
     pub(crate) fn snapshots(&self, scripts: &[(&[&str], &[&str])]) -> Vec<Restorable<'_>> {
+        let scripts = scripts.iter().map(|&(imports, on_restore)| Taken {
+            imports,
+            on_restore,
+            ..Taken::default()
+        });
+        self.take(&scripts.collect::<Vec<_>>())
+    }
+
+    /// Takes snapshots.
+    pub(crate) fn take(&self, scripts: &[Taken<'_>]) -> Vec<Restorable<'_>> {
         let skeleton = bodies::skeleton(&self.linked).unwrap();
         let instrumented = snapshot::instrument(&skeleton).unwrap();
         let code = Code::new(self, instrumented.skeleton.clone());
-        let take = |(imports, on_restore): &(&[&str], &[&str])| {
-            let [imports, on_restore] = [imports, on_restore]
+        let take = |taken: &Taken<'_>| {
+            let [imports, on_restore] = [taken.imports, taken.on_restore]
                 .map(|list| list.iter().map(|&s| s.to_owned()).collect::<Vec<_>>());
+            let setup = taken.setup.map(|code| Setup {
+                name: "<setup-code>".to_owned(),
+                code: code.to_owned(),
+            });
             let script = Script {
                 imports: &imports,
                 on_restore: &on_restore,
-                setup: None,
+                setup: setup.as_ref(),
+                trace: taken.trace,
                 watch_misses: false,
                 timeout: Duration::from_secs(600),
             };
-            let (taken, ..) = code.run(0, |component, surroundings| {
+            let (taken, ..) = code.run(0, environment::BUILD, |component, surroundings| {
                 snapshot::take(&instrumented, component, surroundings, &script)
             });
             let whole = bodies::with_bodies(&taken, &self.linked).unwrap();
@@ -143,6 +165,15 @@ impl Workbench {
     }
 }
 
+/// What a snapshot is taken of.
+#[derive(Default)]
+pub(crate) struct Taken<'a> {
+    pub(crate) imports: &'a [&'a str],
+    pub(crate) on_restore: &'a [&'a str],
+    pub(crate) setup: Option<&'a str>,
+    pub(crate) trace: bool,
+}
+
 /// A finished snapshot.
 pub(crate) struct Restorable<'a> {
     pub(crate) whole: Vec<u8>,
@@ -153,16 +184,28 @@ impl Restorable<'_> {
     /// Executes `scripts` in one new instance, on a host whose randomness `entropy`
     /// stands for: what each printed, or Python's error.
     pub(crate) fn execute(&self, entropy: u8, scripts: &[&str]) -> Vec<Result<String, String>> {
-        let executed = self.code.run(entropy, |component, surroundings| {
-            snapshot::execute(component, surroundings, scripts)
-        });
+        self.execute_in(&[], entropy, scripts)
+    }
+
+    /// As [`execute`](Self::execute), with these environment variables.
+    pub(crate) fn execute_in(
+        &self,
+        environment: &[(&str, &str)],
+        entropy: u8,
+        scripts: &[&str],
+    ) -> Vec<Result<String, String>> {
+        let executed = self
+            .code
+            .run(entropy, environment, |component, surroundings| {
+                snapshot::execute(component, surroundings, scripts)
+            });
         executed.into_iter().map(|(result, _)| result).collect()
     }
 
     /// How long each of `scripts` takes in a new instance of `component`, which is
     /// this snapshot compiled in some other way.
     pub(crate) fn time(&self, component: &Component, scripts: &[&str]) -> Vec<Duration> {
-        let executed = self.code.bench.with_surroundings(1, |surroundings| {
+        let executed = self.code.bench.with_surroundings(1, &[], |surroundings| {
             snapshot::execute(component, surroundings, scripts)
         });
         let executed = executed.unwrap_or_else(|failure| panic!("{:?}", failure.into_error()));
@@ -192,18 +235,21 @@ impl<'a> Code<'a> {
     fn run<T>(
         &self,
         entropy: u8,
+        environment: &[(&str, &str)],
         run: impl Fn(&Component, &GuestSetup<'_>) -> Result<T, Failure>,
     ) -> T {
-        let result = self.bench.with_surroundings(entropy, |surroundings| {
-            match run(&self.start, surroundings) {
-                Err(Failure::Trap(error)) => {
-                    eprintln!("with all bodies, after: {error:?}");
-                    let compile = || self.bench.compile(&self.bytes, Bodies::All);
-                    run(self.all.get_or_init(compile), surroundings)
+        let with = self
+            .bench
+            .with_surroundings(entropy, environment, |surroundings| {
+                match run(&self.start, surroundings) {
+                    Err(Failure::Trap(error)) => {
+                        eprintln!("with all bodies, after: {error:?}");
+                        let compile = || self.bench.compile(&self.bytes, Bodies::All);
+                        run(self.all.get_or_init(compile), surroundings)
+                    }
+                    done => done,
                 }
-                done => done,
-            }
-        });
-        result.unwrap_or_else(|failure| panic!("{:?}", failure.into_error()))
+            });
+        with.unwrap_or_else(|failure| panic!("{:?}", failure.into_error()))
     }
 }

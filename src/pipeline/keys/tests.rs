@@ -83,6 +83,7 @@ fn what_python_sees_and_runs() {
             content(|c| c.site_packages = Some(digest("packages"))),
             content(|c| c.epoch_seconds = 3),
             content(|c| c.memory_limit = 3),
+            content(|c| c.trace = true),
             with_imports(std::slice::from_ref(&a)),
             with_imports(std::slice::from_ref(&b)),
             with_imports(&[a.clone(), b.clone()]),
@@ -129,6 +130,7 @@ fn plain_content() -> Content<'static> {
         imports: &[],
         on_restore: &[],
         setup: None,
+        trace: false,
     }
 }
 
