@@ -12,6 +12,9 @@
 //! The code sees the standard library and the packages, read-only, and nothing
 //! else: no other files, no network, no environment.
 
+mod answer;
+
+use answer::answer;
 use anyhow::{Context, Result, bail};
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
@@ -125,23 +128,27 @@ fn prepare(engine: &Engine) -> Result<InstancePre<Host>> {
 }
 
 /// What Python asks its host for, besides WASI: callbacks, output as it is written,
-/// lines as they are executed, TCP, TLS. This host shows the output.
+/// lines as they are executed, TCP, TLS. This host shows the output, and sleeps.
 fn define(linker: &mut LinkerInstance<'_, Host>, name: &str, func: &ComponentFunc) -> Result<()> {
-    let refusal = format!("`{name}` is not offered by this host");
+    let function = name.to_owned();
     match name {
-        "list-callbacks" => linker.func_new(name, |_, _, _, results| {
-            results[0] = Val::List(Vec::new());
-            Ok(())
-        })?,
         // `execute` returns all output once more, but not if the code fails.
         "report-output" => linker.func_new(name, |_, _, params, _| Ok(show(params)?))?,
-        "report-trace" => linker.func_new(name, |_, _, _, _| Ok(()))?,
-        _ if func.async_() => linker.func_new_concurrent(name, move |_, _, _, _| {
-            let refusal = refusal.clone();
-            Box::pin(async move { Err(wasmtime::Error::msg(refusal)) })
+        // What `asyncio` waits with, from runtime 0.6 on.
+        "sleep" if func.async_() => linker.func_new_concurrent(name, |_, _, params, _| {
+            Box::pin(async move {
+                if let [Val::U64(nanoseconds)] = params {
+                    tokio::time::sleep(Duration::from_nanos(*nanoseconds)).await;
+                }
+                Ok(())
+            })
         })?,
-        _ => linker.func_new(name, move |_, _, _, _| {
-            Err(wasmtime::Error::msg(refusal.clone()))
+        _ if func.async_() => linker.func_new_concurrent(name, move |_, ty, _, results| {
+            let function = function.clone();
+            Box::pin(async move { answer(&function, &ty, results) })
+        })?,
+        _ => linker.func_new(name, move |_, ty, _, results| {
+            answer(&function, &ty, results)
         })?,
     }
     Ok(())
