@@ -1,4 +1,4 @@
-//! Answers for host functions that this program does not know: a value of whatever
+//! Answers for host functions that this crate does not know: a value of whatever
 //! type the function's result has, so that every version of the runtime runs.
 
 use wasmtime::component::types::{ComponentFunc, Type};
@@ -10,7 +10,7 @@ use wasmtime::{Result, format_err};
 ///
 /// # Errors
 /// When a result is of a type that only a live object belongs to, such as a resource.
-pub fn answer(name: &str, func: &ComponentFunc, results: &mut [Val]) -> Result<()> {
+pub(crate) fn answer(name: &str, func: &ComponentFunc, results: &mut [Val]) -> Result<()> {
     for (result, ty) in results.iter_mut().zip(func.results()) {
         *result = neutral(name, &ty).ok_or_else(|| {
             format_err!("`{name}` is not offered by this host, and no value can say so")
@@ -19,7 +19,9 @@ pub fn answer(name: &str, func: &ComponentFunc, results: &mut [Val]) -> Result<(
     Ok(())
 }
 
-fn neutral(name: &str, ty: &Type) -> Option<Val> {
+/// A value of `ty` that says "not offered" where it can and nothing where it cannot; `None`
+/// when only a live object would do.
+pub(crate) fn neutral(name: &str, ty: &Type) -> Option<Val> {
     Some(match ty {
         Type::Bool => Val::Bool(false),
         Type::S8 => Val::S8(0),
