@@ -99,36 +99,58 @@ pub use wasmtime_wasi;
 /// What the build script left, as a [`Snapshot`] that is still to be loaded.
 ///
 /// `snapshot!()` has the native code in the program itself. `snapshot!(file: PATH)`, an
-/// unsafe expression, maps the file at run time, as [`Snapshot::from_cwasm_file`] does,
-/// and the program does not contain it.
+/// unsafe expression, maps a copy of the file `ERYX_PYTHON_CWASM` at run time, as
+/// [`Snapshot::from_cwasm_file`] does, and the program does not contain it. Of a build
+/// script with several outputs, `snapshot!("web")` and `snapshot!("web", file: PATH)` give
+/// that of `web.wasm`.
 ///
-/// The folders of the standard library and of the packages are those of the build, on
-/// the machine that built: see [`Snapshot::stdlib`] for programs that are moved.
+/// The build needs `precompile = true`. The folders of the standard library and of the
+/// packages are those of the build, on the machine that built: see [`Snapshot::stdlib`]
+/// for programs that are moved.
 #[macro_export]
 macro_rules! snapshot {
-    () => {{
-        $crate::__generated!();
+    () => {
+        $crate::snapshot!("python")
+    };
+    (file: $path:expr) => {
+        $crate::snapshot!("python", file: $path)
+    };
+    ($name:literal) => {{
+        $crate::__generated!($name);
         $crate::Snapshot::generated($crate::__settings!(), generated::python::load)
-            .stdlib(env!("ERYX_PYTHON_STDLIB"))
-            .site_packages(env!("ERYX_SITE_PACKAGES"))
+            .stdlib(generated::python::STDLIB)
+            .site_packages(generated::python::SITE_PACKAGES)
     }};
-    (file: $path:expr) => {{
-        $crate::__generated!();
-        $crate::Snapshot::generated_file($crate::__settings!(), generated::python::load_file, $path)
-            .stdlib(env!("ERYX_PYTHON_STDLIB"))
-            .site_packages(env!("ERYX_SITE_PACKAGES"))
+    ($name:literal, file: $path:expr) => {{
+        $crate::__generated!($name);
+        let load = generated::python::load_file;
+        $crate::Snapshot::generated_file($crate::__settings!(), load, $path)
+            .stdlib(generated::python::STDLIB)
+            .site_packages(generated::python::SITE_PACKAGES)
     }};
+}
+
+/// What the build script left, loaded: a `Result<Python, Error>`.
+///
+/// Short for `snapshot!().load()`, and `python!("web")` for `snapshot!("web").load()`.
+/// Call it once in a program and clone what it gives: every mention of it puts the code
+/// into the program again.
+#[macro_export]
+macro_rules! python {
+    ($($name:literal)?) => {
+        $crate::snapshot!($($name)?).load()
+    };
 }
 
 /// The generated file, which finds this crate's Wasmtime around it.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __generated {
-    () => {
+    ($name:literal) => {
         mod generated {
             #[allow(unused_imports)]
             pub use $crate::wasmtime;
-            include!(concat!(env!("OUT_DIR"), "/python.rs"));
+            include!(concat!(env!("OUT_DIR"), "/", $name, ".rs"));
         }
     };
 }
@@ -143,16 +165,5 @@ macro_rules! __settings {
             epoch_interruption: generated::python::EPOCH_INTERRUPTION,
             consume_fuel: generated::python::CONSUME_FUEL,
         }
-    };
-}
-
-/// What the build script left, loaded: a `Result<Python, Error>`.
-///
-/// Short for `snapshot!().load()`. Call it once in a program and clone what it gives:
-/// every mention of it puts the code into the program again.
-#[macro_export]
-macro_rules! python {
-    () => {
-        $crate::snapshot!().load()
     };
 }
