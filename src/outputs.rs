@@ -1,6 +1,7 @@
 //! What a build leaves in OUT_DIR for the program to include.
 
 use crate::artifacts::{Artifact, Artifacts};
+use crate::cargo::directives::prefix;
 use crate::config::{Config, Precompile};
 use crate::error::Error;
 use crate::native::loader::{self, EryxLoader, Loader};
@@ -103,11 +104,13 @@ pub(crate) fn publish_built(
 ) -> Result<Published, Error> {
     let made = built.native.as_ref().zip(native);
     let path = wasm.with_extension("cwasm");
+    let variables = prefix(&wasm.file_stem().unwrap_or_default().to_string_lossy());
     let file_name = &path.file_name().unwrap_or_default().to_string_lossy();
     let loader = made.and_then(|(made, (plan, precompile))| {
         let text = match made.compiler {
             Some(compiler) => Loader {
                 file_name,
+                variables: &variables,
                 code: &made.blob.bytes,
                 digest: made.blob.digest,
                 compiler,

@@ -27,6 +27,8 @@ const PLACEHOLDER: &str = include_str!("loader/placeholder.rs.in");
 pub(crate) struct Loader<'a> {
     /// The file beside it in OUT_DIR.
     pub(crate) file_name: &'a str,
+    /// What the names of the output's variables start with.
+    pub(crate) variables: &'a str,
     pub(crate) code: &'a [u8],
     pub(crate) digest: Digest,
     pub(crate) compiler: Compiler,
@@ -52,6 +54,7 @@ impl Loader<'_> {
         let version = compile::wasmtime_version(self.code).unwrap_or_default();
         let values = [
             ("@VERSION@", env!("CARGO_PKG_VERSION").to_owned()),
+            ("@VARIABLES@", self.variables.to_owned()),
             ("@FILE@", literal(&format!("/{}", self.file_name))),
             ("@ALIGN@", alignment(self.code).to_string()),
             ("@BYTES@", self.code.len().to_string()),
@@ -187,6 +190,7 @@ mod tests {
         let target = Target::resolve(&precompile, None).unwrap();
         let loader = Loader {
             file_name: "python.cwasm",
+            variables: "ERYX_PYTHON_",
             code: b"",
             digest: Digest::of(b""),
             compiler: Compiler::Winch,
