@@ -48,8 +48,10 @@ fn run(code: &str, time: bool) -> Result<()> {
     let instantiated = Instant::now();
     let result = sandbox.execute_blocking(code);
     let executed = Instant::now();
-    if let Err(error) = &result {
-        eprintln!("{error}");
+    match &result {
+        // Python has printed its traceback.
+        Ok(_) | Err(Error::Python { .. }) => {}
+        Err(error) => eprintln!("{error}"),
     }
     if time {
         eprintln!("load        {:>8.1} ms", ms(loaded - started));

@@ -13,7 +13,8 @@ use std::time::Duration;
 pub enum Error {
     /// The code raised an exception, or does not compile. The sandbox goes on.
     Python {
-        /// Python's traceback, as Python prints it.
+        /// Python's traceback, as Python prints it: to `sys.stderr`, where what the code
+        /// itself wrote there stands before it.
         traceback: String,
     },
     /// Python asked for more memory than it may have, and the execution failed. The

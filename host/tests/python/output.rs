@@ -54,7 +54,9 @@ async fn exceptions_come_with_their_traceback_and_what_was_printed() {
         for part in ["line 4, in <module>", "line 2, in f", "ZeroDivisionError"] {
             assert!(traceback.contains(part), "{runtime:?}: {traceback}");
         }
-        assert_eq!(sandbox.printed().stdout, "before\n", "{runtime:?}");
+        let printed = sandbox.printed();
+        assert_eq!(printed.stdout, "before\n", "{runtime:?}");
+        assert_eq!(printed.stderr.trim_end(), traceback, "{runtime:?}");
         let error = sandbox.execute("def").await.unwrap_err();
         assert!(
             error.to_string().contains("SyntaxError"),

@@ -1,7 +1,7 @@
 //! Python of each runtime, prepared once for all tests.
 
 use eryx_preinit::{Pool, Python, Snapshot};
-use eryx_preinit_build::{Builder, EngineChoice, Precompile};
+use eryx_preinit_build::{Builder, CompilerChoice, Precompile};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -78,13 +78,13 @@ fn build(version: &str, limits: bool) -> Built {
     builder.config.imports = ["asyncio", "json", "os", "time"].map(str::to_owned).into();
     builder.config.cache_dir = Some(folder.join("cache"));
     let mut precompile = Precompile::default();
-    precompile.compiler = EngineChoice::Winch;
+    precompile.compiler = CompilerChoice::Winch;
     precompile.epoch_interruption = limits;
     precompile.consume_fuel = limits;
     builder.config.precompile = Some(precompile);
     let artifacts = builder.build().unwrap();
     Built {
-        native: artifacts.python_cwasm().unwrap().path.clone(),
+        native: artifacts.native.unwrap().path,
         stdlib: artifacts.stdlib.unwrap(),
     }
 }
