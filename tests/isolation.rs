@@ -107,9 +107,9 @@ for root, folders, files in os.walk(site):
         assert os.path.realpath(path) == path, path
 seen = sorted(os.listdir(site))
 assert seen == SEEN, seen
-assert sorted(os.listdir(site + "/package")) == ["__init__.py"]
-denied(lambda: os.listdir(site + "/package/__pycache__"))
-denied(lambda: open(site + "/package/__pycache__/__init__.cpython-314.pyc"))
+assert sorted(os.listdir(site + "/package")) == ["__init__.py", "__pycache__"]
+# Not what the package brought.
+assert open(site + "/package/__pycache__/__init__.cpython-314.pyc", "rb").read(4) == b"+\x0e\r\n"
 for name in ("absolute", "outside", "dangling", "pipe"):
     denied(lambda: open(site + "/" + name))
     denied(lambda: os.readlink(site + "/" + name))
@@ -123,11 +123,13 @@ fn a_package_sees_its_mounts_and_nothing_else() {
     let port = listener.local_addr().unwrap().port();
     let links = cfg!(unix);
     let seen = if links {
-        r#"["inside", "package", "probe.py"]"#
+        r#"["__pycache__", "inside", "package", "probe.py"]"#
     } else {
-        r#"["package", "probe.py"]"#
+        r#"["__pycache__", "package", "probe.py"]"#
     };
-    let code = format!("EPOCH = 1735689600\nLISTENING = {port}\nSEEN = {seen}\n{PROBE}");
+    let code = format!(
+        "MAGIC = b'+\\x0e\\r\\n'\nEPOCH = 1735689600\nLISTENING = {port}\nSEEN = {seen}\n{PROBE}"
+    );
     let builder = builder(dir.path(), &code);
     let site_packages = builder.config.site_packages.clone().unwrap();
     let package = site_packages.join("package");

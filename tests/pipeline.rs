@@ -216,6 +216,138 @@ else:
     );
 }
 
+/// Imports `other`, whose source cannot be compiled here, and shows that it is there all
+/// the same: in tracebacks, and to who asks for it.
+const LOOKS: &str = r#"
+import importlib.machinery, inspect, json, traceback
+def never(*_):
+    raise AssertionError("compiled")
+importlib.machinery.SourceFileLoader.source_to_code = never
+import csv, other
+assert other.WHO == "this source", other.WHO
+assert "who = WHO" in inspect.getsource(other.fails), inspect.getsource(other.fails)
+try:
+    other.fails()
+except LookupError:
+    text = traceback.format_exc()
+    assert 'File "/site-packages/other.py", line 4, in fails' in text, text
+    assert "raise LookupError(who)" in text, text
+try:
+    import leftover
+except AssertionError:
+    pass
+"#;
+
+const OTHER: &str =
+    "WHO = 'this source'\ndef fails():\n    who = WHO\n    raise LookupError(who)\n";
+
+/// What lies in the bytecode folder of `folder`, and in the cache.
+fn bytecode(folder: &Path, cache: &Path) -> (Vec<String>, usize) {
+    let names = fs::read_dir(folder.join("__pycache__")).unwrap();
+    let mut names: Vec<_> = names
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    let entries = fs::read_dir(cache.join("bytecode")).unwrap().count();
+    (names, entries)
+}
+
+#[test]
+fn python_imports_from_bytecode_of_its_sources() {
+    for version in ["0.5.0", "0.14.0"] {
+        let dir = tempfile::tempdir().unwrap();
+        let modules = [
+            ("looks", LOOKS),
+            ("other", OTHER),
+            ("leftover", "print 'python 2'\n"),
+        ];
+        let mut builder = with_modules(dir.path(), &modules);
+        let cache = dir.path().join("cache");
+        builder.config.cache_dir = Some(cache.clone());
+        builder.config.runtime = Some(runtime::folder(version));
+        // What a package brings may be of another source.
+        let site_packages = builder.config.site_packages.clone().unwrap();
+        fs::create_dir(site_packages.join("__pycache__")).unwrap();
+        let stale = site_packages.join("__pycache__/other.cpython-314.pyc");
+        fs::write(&stale, "not bytecode").unwrap();
+
+        let artifacts = builder.build().unwrap();
+        let given = artifacts.site_packages.clone().unwrap();
+        let expected = ["looks.cpython-314.pyc", "other.cpython-314.pyc"].map(str::to_owned);
+        let (names, entries) = bytecode(&given, &cache);
+        assert_eq!(names, expected);
+        // That one does not compile is an entry, too.
+        assert_eq!(entries, 3);
+        assert_eq!(fs::read(&stale).unwrap(), b"not bytecode");
+        let stdlib = artifacts.stdlib.unwrap();
+        assert!(
+            stdlib
+                .join("json/__pycache__/__init__.cpython-314.pyc")
+                .is_file()
+        );
+
+        // One changed file compiles one file.
+        let looks = fs::read(given.join("__pycache__/looks.cpython-314.pyc")).unwrap();
+        fs::write(site_packages.join("other.py"), format!("{OTHER}# more\n")).unwrap();
+        let artifacts = builder.build().unwrap();
+        let given = artifacts.site_packages.clone().unwrap();
+        assert_eq!(bytecode(&given, &cache), (expected.to_vec(), 4));
+        assert_eq!(
+            fs::read(given.join("__pycache__/looks.cpython-314.pyc")).unwrap(),
+            looks
+        );
+
+        // Where the folder is gone, or part of it, it is filled from the cache.
+        fs::remove_file(given.join("__pycache__/looks.cpython-314.pyc")).unwrap();
+        fs::remove_file(&artifacts.component.path).unwrap();
+        let again = builder.build().unwrap();
+        assert!(again.component.cached);
+        assert_eq!(bytecode(&given, &cache), (expected.to_vec(), 4));
+        // And if that has lost it, the guest makes it again.
+        fs::remove_dir_all(cache.join("bytecode")).unwrap();
+        fs::remove_file(given.join("__pycache__/looks.cpython-314.pyc")).unwrap();
+        fs::remove_file(&artifacts.component.path).unwrap();
+        let again = builder.build().unwrap();
+        assert_eq!(again.component.sha256, artifacts.component.sha256);
+        assert_eq!(bytecode(&given, &cache), (expected.to_vec(), 3));
+    }
+}
+
+/// Folders whose sources are not all those of the embedded archive: the rest is compiled.
+#[test]
+fn another_standard_library_gets_its_bytecode_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = builder(&dir.path().join("first"), &["json"]);
+    fs::create_dir(dir.path().join("first")).unwrap();
+    let stdlib = first.build().unwrap().stdlib.unwrap();
+    let own = dir.path().join("own");
+    for entry in walkdir::WalkDir::new(&stdlib) {
+        let entry = entry.unwrap();
+        let target = own.join(entry.path().strip_prefix(&stdlib).unwrap());
+        match entry.file_type().is_dir() {
+            true => fs::create_dir(&target).unwrap(),
+            false => drop(fs::copy(entry.path(), &target).unwrap()),
+        }
+    }
+    // Edited behind its bytecode.
+    let json = own.join("json/__init__.py");
+    let edited = format!("{}\nEDITED = True\n", fs::read_to_string(&json).unwrap());
+    fs::write(&json, edited).unwrap();
+    let mut second = builder(&dir.path().join("second"), &[]);
+    fs::create_dir(dir.path().join("second")).unwrap();
+    let cache = dir.path().join("cache");
+    second.config.cache_dir = Some(cache.clone());
+    second.config.stdlib = Some(own);
+    second.config.setup_code = Some("import json\nassert json.EDITED".to_owned());
+    let given = second.build().unwrap().stdlib.unwrap();
+    let (names, entries) = bytecode(&given.join("json"), &cache);
+    assert!(
+        names.contains(&"__init__.cpython-314.pyc".to_owned()),
+        "{names:?}"
+    );
+    assert_eq!(entries, 1);
+}
+
 #[test]
 fn a_runtime_without_its_files_lists_them() {
     let dir = tempfile::tempdir().unwrap();

@@ -132,6 +132,11 @@ impl Host {
         self.files.left_open(&self.table)
     }
 
+    /// The host's folder behind /tmp.
+    pub(crate) fn scratch(&self) -> &Path {
+        self.files.scratch()
+    }
+
     /// The store's memory limiter.
     pub(crate) fn limiter(&mut self) -> &mut dyn ResourceLimiter {
         &mut self.limits

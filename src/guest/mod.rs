@@ -1,5 +1,6 @@
 //! Python runs: the engine, what the guest sees, and its snapshot.
 
+pub(crate) mod bytecode;
 pub(crate) mod clock;
 pub(crate) mod diagnosis;
 pub(crate) mod engine;

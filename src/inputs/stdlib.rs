@@ -148,7 +148,7 @@ fn remove_other_bytecode(dir: &Path, keep: &HashSet<PathBuf>) -> Result<(), Erro
 }
 
 /// Writes a file of bytecode, and makes its folder where there is none.
-pub(crate) fn write_bytecode(path: &Path, code: &[u8]) -> Result<(), Error> {
+fn write_bytecode(path: &Path, code: &[u8]) -> Result<(), Error> {
     let folder = path.parent().unwrap_or(path);
     fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
     fs::write(path, code).map_err(|e| Error::io("write", path, e))

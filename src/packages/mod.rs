@@ -1,5 +1,6 @@
 //! What lies at /site-packages.
 
+pub(crate) mod bytecode;
 pub(crate) mod libraries;
 #[cfg(feature = "wheels")]
 pub(crate) mod requirements;

@@ -9,6 +9,7 @@ use crate::guest::host::GuestSetup;
 use crate::guest::script::{Observed, Script, Setup, Timing};
 use crate::guest::snapshot::{self, Instrumented};
 use crate::packages::tree::SitePackages;
+use crate::pipeline::bytecode::Bytecode;
 use crate::pipeline::context::Context;
 use crate::pipeline::keys::{self, Keys};
 use crate::pipeline::link::{Linked, not_understood};
@@ -33,6 +34,7 @@ pub(crate) struct Attempts<'a> {
     pub(crate) cx: &'a Context<'a>,
     pub(crate) keys: &'a Keys,
     pub(crate) linked: &'a Linked,
+    pub(crate) bytecode: &'a Bytecode<'a>,
     pub(crate) guest: GuestInputs<'a>,
 }
 
@@ -199,8 +201,13 @@ impl Attempts<'_> {
                 scope.spawn(|| self.store_code(way, &component));
             }
             let kept = scope.spawn(|| self.linked.keep(self.cx));
-            let script = self.script();
-            let taken = snapshot::take(instrumented, &component, &setup, &script);
+            let taken = self
+                .compile_sources(way, &component, &setup)
+                .and_then(|()| {
+                    let script = self.script();
+                    let taken = snapshot::take(instrumented, &component, &setup, &script);
+                    Ok(taken?)
+                });
             (taken, kept.join())
         });
         let (taken, timing, observed) = taken?;
@@ -208,6 +215,21 @@ impl Attempts<'_> {
         kept.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         let wasm = self.finish(way, &taken, &setup)?;
         Ok((wasm, findings))
+    }
+
+    /// Has every source that Python sees compiled, as far as CPython compiles it.
+    fn compile_sources(
+        &self,
+        way: Way<'_>,
+        component: &Component,
+        setup: &GuestSetup<'_>,
+    ) -> Result<(), Attempt> {
+        let sources = self.bytecode.fill()?;
+        if sources.is_empty() {
+            return Ok(());
+        }
+        let all = way.bodies == Bodies::All;
+        Ok(self.bytecode.compile(component, setup, &sources, all)?)
     }
 
     fn compile(&self, way: Way<'_>, component: &[u8]) -> Result<Component, Attempt> {

@@ -111,6 +111,15 @@ pub(crate) fn code(
     key.finish()
 }
 
+/// The bytecode that CPython of these libraries makes of a source, whose path it holds.
+pub(crate) fn bytecode(libraries: Digest, guest_path: &str, source: &[u8]) -> Digest {
+    KeyBuilder::new("bytecode")
+        .part("libraries", &libraries.0)
+        .part("path", guest_path.as_bytes())
+        .part("source", source)
+        .finish()
+}
+
 /// That a snapshot of this code was loaded and ran.
 pub(crate) fn verified(code: Digest) -> Digest {
     KeyBuilder::new("verified").part("code", &code.0).finish()

@@ -1,7 +1,7 @@
 //! The order of the steps, from inputs that were read to what the program gets.
 //!
 //! ```text
-//! read ─► stage ─► link ─► snapshot ─► native
+//! read ─► stage ─► link ─► bytecode ─► snapshot ─► native
 //! ```
 //!
 //! Each step is a function from one value to the next. What it makes is kept under a key
@@ -11,6 +11,7 @@
 //! thread, code is stored and the linked component validated.
 
 pub(crate) mod attempts;
+pub(crate) mod bytecode;
 pub(crate) mod context;
 pub(crate) mod keys;
 pub(crate) mod link;
@@ -21,15 +22,17 @@ use crate::guest::engine::{self, Compiler};
 use crate::inputs::locate::Inputs;
 use crate::inputs::read::ReadInputs;
 use crate::inputs::stdlib;
+use crate::packages::bytecode::Mount;
 use crate::packages::tree::{self, SitePackages};
 use crate::pipeline::attempts::{Attempts, GuestInputs};
+use crate::pipeline::bytecode::Bytecode;
 use crate::pipeline::context::Context;
 use crate::pipeline::keys::{Content, Keys};
 use crate::pipeline::link::Linked;
 use crate::pipeline::native::{NativeCode, NativePlan};
 use crate::store::cache::{Entry, EntryKind, Lock, Made};
 use crate::store::digest::Blob;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use wasmtime::Engine;
 
 /// What the pipeline made.
@@ -61,7 +64,12 @@ pub(crate) fn run(
         || stage_packages(cx, inputs, read, &engines),
     );
     let (stdlib, packages) = (stdlib?, packages?);
-    let snapshot = take_snapshot(cx, inputs, read, &packages, &stdlib, &engines)?;
+    let bytecode = Bytecode {
+        cx,
+        libraries: read.digests.libraries,
+        mounts: mounts(&stdlib, &packages.site_packages),
+    };
+    let snapshot = take_snapshot(inputs, read, &packages, &stdlib, &bytecode, &engines)?;
     let native = match native {
         Some(plan) => Some(native::compile(cx, plan, &packages.keys, &snapshot.blob)?),
         None => None,
@@ -163,16 +171,35 @@ fn keys(
     }
 }
 
-/// The finished snapshot, from the cache or by running Python.
+/// The folders that Python sees.
+fn mounts<'a>(stdlib: &'a Path, site_packages: &'a SitePackages) -> Vec<Mount<'a>> {
+    let packages = site_packages.tree.as_deref();
+    let folders = [
+        (Some(stdlib), "/python-stdlib"),
+        (packages, "/site-packages"),
+    ];
+    folders
+        .into_iter()
+        .filter_map(|(folder, guest_path)| folder.map(|folder| Mount { folder, guest_path }))
+        .collect()
+}
+
+/// The finished snapshot, from the cache or by running Python, which first compiles the
+/// sources that nobody compiled yet.
 fn take_snapshot(
-    cx: &Context<'_>,
     inputs: &Inputs,
     read: &ReadInputs,
     packages: &Packages,
-    stdlib: &std::path::Path,
+    stdlib: &Path,
+    bytecode: &Bytecode<'_>,
     engines: &[(Compiler, Engine)],
 ) -> Result<Entry, Error> {
+    let cx = bytecode.cx;
     let keys = &packages.keys;
+    if !bytecode.fill()?.is_empty() {
+        // The snapshot does not hold what the program is given beside it.
+        cx.cache.remove(EntryKind::Snapshot, keys.snapshot);
+    }
     cx.cache.memo(EntryKind::Snapshot, keys.snapshot, || {
         let made_now;
         let linked = match &packages.linked {
@@ -187,6 +214,7 @@ fn take_snapshot(
             cx,
             keys,
             linked,
+            bytecode,
             guest: GuestInputs {
                 stdlib,
                 site_packages: &packages.site_packages,

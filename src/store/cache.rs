@@ -36,6 +36,8 @@ pub(crate) enum EntryKind {
     Link,
     /// Compiled code of an instrumented component.
     Code,
+    /// Bytecode of a source; nothing where it does not compile.
+    Bytecode,
     /// A finished component.
     Snapshot,
     /// Nothing: a snapshot of this code was loaded and ran.
@@ -47,9 +49,10 @@ pub(crate) enum EntryKind {
 }
 
 impl EntryKind {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Link,
         Self::Code,
+        Self::Bytecode,
         Self::Snapshot,
         Self::Verified,
         Self::Native,
@@ -60,6 +63,7 @@ impl EntryKind {
         match self {
             Self::Link => "link",
             Self::Code => "code",
+            Self::Bytecode => "bytecode",
             Self::Snapshot => "snapshot",
             Self::Verified => "verified",
             Self::Native => "native",
@@ -186,6 +190,11 @@ impl Cache {
     /// Whether there is an entry, without a look at whether it is whole.
     pub(crate) fn has(&self, kind: EntryKind, key: Digest) -> bool {
         self.path(kind, key).is_file()
+    }
+
+    /// Has the entry made again.
+    pub(crate) fn remove(&self, kind: EntryKind, key: Digest) {
+        let _ = fs::remove_file(self.path(kind, key));
     }
 
     /// Keeps an entry for later builds; [`Cache::memo`] does so by itself.

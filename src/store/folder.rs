@@ -51,6 +51,15 @@ pub(crate) fn staged(
     Ok(target)
 }
 
+/// Takes what was added to a [`staged`] folder since for a part of it.
+///
+/// # Errors
+/// [`Error::Io`].
+pub(crate) fn accept(target: &Path) -> Result<(), Error> {
+    let path = target.join(RECORD);
+    fs::write(&path, listing(target)).map_err(|e| Error::io("write", &path, e))
+}
+
 /// Removes the folders with this prefix that hold none of `keep`.
 pub(crate) fn sweep(folder: &Path, prefix: &str, keep: &[PathBuf]) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {

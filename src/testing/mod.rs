@@ -3,6 +3,7 @@
 
 mod conformance;
 
+use crate::guest::bytecode;
 use crate::guest::engine::{self, Compiler};
 use crate::guest::environment;
 use crate::guest::failure::Failure;
@@ -11,6 +12,7 @@ use crate::guest::script::{Script, Setup};
 use crate::guest::snapshot;
 use crate::inputs::runtime;
 use crate::inputs::stdlib::{self, StdlibSource};
+use crate::packages::bytecode::Source;
 use crate::wasm::bodies::{self, Bodies};
 use crate::wasm::{initialize, link};
 use std::cell::OnceCell;
@@ -45,7 +47,7 @@ pub(crate) fn package(version: &str) -> PathBuf {
 pub(crate) struct Workbench {
     pub(crate) linked: Vec<u8>,
     engine: Engine,
-    stdlib: PathBuf,
+    pub(crate) stdlib: PathBuf,
     folder: tempfile::TempDir,
 }
 
@@ -85,7 +87,7 @@ impl Workbench {
         }
     }
 
-    fn site_packages(&self) -> PathBuf {
+    pub(crate) fn site_packages(&self) -> PathBuf {
         self.folder.path().join("site-packages")
     }
 
@@ -119,6 +121,21 @@ impl Workbench {
             snapshot::execute(component, surroundings, scripts)
         });
         executed.into_iter().map(|(result, _)| result).collect()
+    }
+
+    /// Compiles each of `lists` in an instance of its own, in the order of the list.
+    pub(crate) fn bytecode(&self, lists: &[&[Source]]) -> Vec<Vec<Option<Vec<u8>>>> {
+        let component = self.compile(&self.linked, Bodies::All);
+        let compile = |list: &&[Source]| {
+            let mut made = Vec::new();
+            let keep = |_: &Source, pyc: Option<&[u8]>| made.push(pyc.map(<[u8]>::to_vec));
+            let done = self.with_surroundings(0, environment::BUILD, |surroundings| {
+                bytecode::compile(&component, surroundings, list, true, keep)
+            });
+            done.unwrap_or_else(|failure| panic!("{:?}", failure.into_error()));
+            made
+        };
+        lists.iter().map(compile).collect()
     }
 
     /// Takes snapshots, with `imports` and `on_restore` each.
