@@ -5,21 +5,18 @@
 //! so that every version of the runtime's WIT works without knowing it.
 
 use crate::error::{Error, Report};
-use crate::guest::clock::{CountingClock, nanoseconds};
-use crate::guest::filesystem::{self, Files, View};
+use crate::guest::clock::{Clocks, CountingClock, GuestClocks};
+use crate::guest::filesystem::{Files, GuestFilesystem, View};
 use crate::guest::limits::MemoryLimit;
 use crate::guest::output::Output;
-use crate::guest::random::Randomness;
+use crate::guest::random::{GuestRandomness, Randomness};
 use crate::guest::stubs::define_stubs;
 use std::path::Path;
 use std::time::Duration;
-use wasmtime::component::{Component, Linker, Resource, ResourceTable};
+use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Engine, ResourceLimiter};
-use wasmtime_wasi::clocks::WasiClocksView;
-use wasmtime_wasi::filesystem::{WasiFilesystemCtxView, WasiFilesystemView};
-use wasmtime_wasi::p2::DynPollable;
-use wasmtime_wasi::p2::bindings::clocks::monotonic_clock;
-use wasmtime_wasi::p2::bindings::filesystem::preopens;
+use wasmtime_wasi::clocks::WasiClocksCtxView;
+use wasmtime_wasi::filesystem::WasiFilesystemCtxView;
 use wasmtime_wasi::{Deterministic, FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 /// Where the guest's time starts: 2025-01-01T00:00:00Z, unless `SOURCE_DATE_EPOCH`
@@ -28,14 +25,6 @@ pub(crate) const DEFAULT_EPOCH_SECONDS: u64 = 1_735_689_600;
 
 /// Bytes of WASI's insecure randomness before it repeats; CPython uses none.
 const INSECURE_RANDOM_BYTES: u64 = 4 << 10;
-
-/// The instance of wasmtime-wasi that `os.urandom` and the seeds of generators come
-/// from.
-const RANDOM: &str = "wasi:random/random@0.2.12";
-/// The one that waits.
-const MONOTONIC_CLOCK: &str = "wasi:clocks/monotonic-clock@0.2.12";
-/// And the one that hands out the mounts.
-const FILESYSTEM_PREOPENS: &str = "wasi:filesystem/preopens@0.2.12";
 
 /// What one run of the guest may use, and what it sees.
 #[derive(Clone, Debug)]
@@ -130,7 +119,7 @@ impl Host {
 
     /// Files and folders that the guest has opened and not closed, sorted.
     pub(crate) fn left_open(&self) -> Vec<String> {
-        self.files.left_open(&self.table)
+        self.files.left_open()
     }
 
     /// The store's memory limiter.
@@ -172,14 +161,18 @@ impl Host {
         self.randomness.seeds_missed()
     }
 
-    /// Has the guest's clocks move on by `nanoseconds`, in no time.
-    fn sleep(&mut self, nanoseconds: u64) -> wasmtime::Result<Resource<DynPollable>> {
-        self.clock.sleep(nanoseconds);
-        monotonic_clock::Host::subscribe_duration(&mut WasiClocksView::clocks(self), 0)
+    fn guest_clocks(&mut self) -> Clocks<'_> {
+        Clocks {
+            wasi: WasiClocksCtxView {
+                ctx: self.wasi.clocks(),
+                table: &mut self.table,
+            },
+            clock: &self.clock,
+        }
     }
 
     /// The guest's files.
-    pub(crate) fn view(&mut self) -> View<'_> {
+    fn view(&mut self) -> View<'_> {
         View {
             wasi: WasiFilesystemCtxView {
                 ctx: self.wasi.filesystem(),
@@ -213,59 +206,25 @@ pub(crate) fn linker(engine: &Engine, component: &Component) -> Result<Linker<Ho
     Ok(linker)
 }
 
+/// What wasmtime-wasi implements, with files, randomness and waiting through this
+/// crate's views, and without the sockets that [`define_stubs`] refuses: a fifth of
+/// this crate's code would be their bindings, for a guest without network.
 fn define_wasi(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
-    define_interfaces(linker)?;
-    filesystem::define(linker)?;
-    linker.allow_shadowing(true);
-    let mut random = linker.instance(RANDOM)?;
-    random.func_wrap("get-random-bytes", |mut store, (len,): (u64,)| {
-        let host: &mut Host = store.data_mut();
-        let bytes = host.randomness.bytes(len);
-        let bytes = bytes.ok_or_else(|| wasmtime::format_err!("asked for {len} random bytes"))?;
-        Ok((bytes,))
-    })?;
-    random.func_wrap("get-random-u64", |mut store, ()| {
-        let host: &mut Host = store.data_mut();
-        Ok((host.randomness.word(),))
-    })?;
-    let mut clock = linker.instance(MONOTONIC_CLOCK)?;
-    clock.func_wrap("subscribe-duration", |mut store, (duration,): (u64,)| {
-        let host: &mut Host = store.data_mut();
-        Ok((host.sleep(duration)?,))
-    })?;
-    clock.func_wrap("subscribe-instant", |mut store, (when,): (u64,)| {
-        let host: &mut Host = store.data_mut();
-        let left = when.saturating_sub(nanoseconds(host.clock.peek()));
-        Ok((host.sleep(left)?,))
-    })?;
-    linker
-        .instance(FILESYSTEM_PREOPENS)?
-        .func_wrap("get-directories", |mut store, (): ()| {
-            let host: &mut Host = store.data_mut();
-            let directories = preopens::Host::get_directories(&mut host.filesystem())?;
-            for (descriptor, path) in &directories {
-                host.files.mounted(descriptor.rep(), path);
-            }
-            Ok((directories,))
-        })?;
-    linker.allow_shadowing(false);
-    Ok(())
-}
-
-/// What wasmtime-wasi implements, but for the sockets that [`define_stubs`] refuses:
-/// a fifth of this crate's code would be their bindings, for a guest without network.
-fn define_interfaces(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     use wasmtime_wasi::cli::{WasiCli, WasiCliView};
-    use wasmtime_wasi::filesystem::WasiFilesystem;
-    use wasmtime_wasi::p2::bindings::{cli, filesystem, random, sockets};
+    use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, random, sockets};
     use wasmtime_wasi::random::WasiRandom;
     use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView};
 
     let l = linker;
     // Streams, clocks, randomness and standard streams.
     wasmtime_wasi::p2::add_to_linker_proxy_interfaces_async(l)?;
-    filesystem::types::add_to_linker::<Host, WasiFilesystem>(l, Host::filesystem)?;
-    filesystem::preopens::add_to_linker::<Host, WasiFilesystem>(l, Host::filesystem)?;
+    // Two of them again: ours.
+    l.allow_shadowing(true);
+    random::random::add_to_linker::<Host, GuestRandomness>(l, |host| &mut host.randomness)?;
+    clocks::monotonic_clock::add_to_linker::<Host, GuestClocks>(l, Host::guest_clocks)?;
+    l.allow_shadowing(false);
+    filesystem::types::add_to_linker::<Host, GuestFilesystem>(l, Host::view)?;
+    filesystem::preopens::add_to_linker::<Host, GuestFilesystem>(l, Host::view)?;
     random::insecure::add_to_linker::<Host, WasiRandom>(l, |host| host.wasi.random())?;
     random::insecure_seed::add_to_linker::<Host, WasiRandom>(l, |host| host.wasi.random())?;
     cli::exit::add_to_linker::<Host, WasiCli>(l, Host::cli)?;

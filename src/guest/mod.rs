@@ -11,6 +11,7 @@ pub(crate) mod limits;
 pub(crate) mod output;
 pub(crate) mod random;
 pub(crate) mod reseed;
+pub(crate) mod scratch;
 pub(crate) mod script;
 pub(crate) mod snapshot;
 pub(crate) mod stubs;
