@@ -16,7 +16,6 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    #[cfg(test)]
     pub(crate) fn into_error(self) -> Error {
         match self {
             Self::Final(error) | Self::Trap(error) => error,

@@ -37,7 +37,7 @@ pub(crate) struct GuestSetup<'a> {
     pub(crate) epoch_seconds: u64,
     /// What the guest's random stream is derived from.
     pub(crate) seed: [u8; 32],
-    /// Largest linear memory in bytes.
+    /// What all linear memories may take together, in bytes.
     pub(crate) memory_limit: u64,
     /// Where the folder behind /tmp is made.
     pub(crate) scratch: &'a Path,
@@ -59,10 +59,10 @@ impl Host {
     /// # Errors
     /// [`Error::Instantiate`] when a mount cannot be opened, [`Error::Io`] when
     /// there is no folder for /tmp.
-    pub(crate) fn new(surroundings: &GuestSetup<'_>) -> Result<Self, Error> {
+    pub(crate) fn new(guest_setup: &GuestSetup<'_>) -> Result<Self, Error> {
         let output = Output::default();
-        let stream = |purpose: &[u8]| Randomness::new(&surroundings.seed, purpose);
-        let wall_clock = CountingClock::new(Duration::from_secs(surroundings.epoch_seconds));
+        let stream = |purpose: &[u8]| Randomness::new(&guest_setup.seed, purpose);
+        let wall_clock = CountingClock::new(Duration::from_secs(guest_setup.epoch_seconds));
         let clock = wall_clock.starting_at_zero();
         let mut builder = WasiCtxBuilder::new();
         builder
@@ -84,11 +84,11 @@ impl Host {
             .allow_udp(false)
             .allow_ip_name_lookup(false)
             .allow_blocking_current_thread(true);
-        let files = Files::new(surroundings.epoch_seconds, surroundings.scratch)?;
+        let files = Files::new(guest_setup.epoch_seconds, guest_setup.scratch)?;
         for (host, guest, permissions) in [
-            (surroundings.stdlib, "/python-stdlib", FsPerms::ReadOnly),
+            (guest_setup.stdlib, "/python-stdlib", FsPerms::ReadOnly),
             (
-                surroundings.site_packages,
+                guest_setup.site_packages,
                 "/site-packages",
                 FsPerms::ReadOnly,
             ),
@@ -106,10 +106,7 @@ impl Host {
         Ok(Self {
             wasi: builder.build(),
             table: ResourceTable::new(),
-            limits: MemoryLimit {
-                bytes: surroundings.memory_limit,
-                reached: false,
-            },
+            limits: MemoryLimit::new(guest_setup.memory_limit),
             output,
             randomness: stream(b"secure"),
             clock,
@@ -129,26 +126,35 @@ impl Host {
 
     /// Whether the guest asked for more memory than it may have.
     pub(crate) fn memory_limit_reached(&self) -> bool {
-        self.limits.reached
+        self.limits.reached()
     }
 
     /// `report`, with those limits the guest ran into that its own error may not
     /// tell.
     pub(crate) fn explain(&self, report: Report) -> Report {
         let report = self.files.explain(report);
-        if self.limits.reached {
-            report.note(format!(
-                "it asked for more memory than memory-limit allows ({} MiB)",
-                self.limits.bytes >> 20
-            ))
-        } else {
-            report
-        }
+        self.limits.explain(report)
     }
 
     /// What the guest printed since the last call.
     pub(crate) fn take_output(&self) -> String {
         self.output.take()
+    }
+
+    /// Whether the guest opened any file or folder.
+    pub(crate) fn used_files(&self) -> bool {
+        self.files.used()
+    }
+
+    /// How many bytes of randomness the guest drew since the last call, for something
+    /// else than the seed of a generator.
+    pub(crate) fn take_other_draws(&mut self) -> u64 {
+        self.randomness.take_other()
+    }
+
+    /// Lifts the limit on memory, or sets it again.
+    pub(crate) fn lift_memory_limit(&mut self, lifted: bool) {
+        self.limits.lift(lifted);
     }
 
     /// The seeds that random number generators of the guest were given so far.

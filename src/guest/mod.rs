@@ -1,7 +1,10 @@
 //! Python runs: the engine, what the guest sees, and its snapshot.
 
+pub(crate) mod accessors;
+pub(crate) mod alarm;
 pub(crate) mod clock;
 pub(crate) mod diagnosis;
+pub(crate) mod draws;
 pub(crate) mod engine;
 pub(crate) mod failure;
 pub(crate) mod filesystem;
@@ -11,7 +14,10 @@ pub(crate) mod limits;
 pub(crate) mod output;
 pub(crate) mod random;
 pub(crate) mod reseed;
+pub(crate) mod restore;
 pub(crate) mod scratch;
 pub(crate) mod script;
 pub(crate) mod snapshot;
 pub(crate) mod stubs;
+pub(crate) mod user_code;
+pub(crate) mod watch;

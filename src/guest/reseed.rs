@@ -24,13 +24,26 @@ pub(crate) fn imports(on_restore: &[String]) -> String {
     if on_restore.is_empty() {
         return String::new();
     }
-    let mut code = String::from("try:\n");
+    // The user's namespace may hide built-in names.
+    let mut code = String::from(
+        "def _eryx_preinit_hooks():
+    global _eryx_preinit_hooks
+    del _eryx_preinit_hooks
+    from builtins import ImportError, SystemExit, __import__, repr
+    try:
+",
+    );
     for hook in on_restore {
         let (module, _) = hook.split_once(':').unwrap_or((hook, ""));
-        let _ = writeln!(code, "    __import__('{module}')");
+        let _ = writeln!(code, "        __import__('{module}')");
     }
     // One that leaves the interpreter takes it down.
-    code.push_str("except SystemExit as exit:\n    raise ImportError(repr(exit)) from exit\n");
+    code.push_str(
+        "    except SystemExit as exit:
+        raise ImportError(repr(exit)) from exit
+_eryx_preinit_hooks()
+",
+    );
     code
 }
 
@@ -39,7 +52,13 @@ pub(crate) fn imports(on_restore: &[String]) -> String {
 /// `seeds` are those given out (`Randomness::seeds`), `on_restore` is
 /// `Config::on_restore`.
 pub(crate) fn code(seeds: &[Vec<u8>], on_restore: &[String]) -> String {
-    let mut code = String::from("exec(compile('''");
+    let mut code = String::from(
+        "def _eryx_preinit_reseed():
+    global _eryx_preinit_reseed
+    del _eryx_preinit_reseed
+    from builtins import compile, exec
+    exec(compile('''",
+    );
     code.push_str(SCRIPT);
     code.push_str("''', '<eryx-preinit-build>', 'exec'), {'seeds': [");
     for seed in seeds {
@@ -55,7 +74,7 @@ pub(crate) fn code(seeds: &[Vec<u8>], on_restore: &[String]) -> String {
         let (module, attribute) = hook.split_once(':').unwrap_or((hook, ""));
         let _ = write!(code, "('{module}', '{attribute}'),");
     }
-    let _ = write!(code, "], 'blocks': {BLOCKS}}})");
+    let _ = write!(code, "], 'blocks': {BLOCKS}}})\n_eryx_preinit_reseed()\n");
     code
 }
 
@@ -265,10 +284,11 @@ print('= frozen', gc.get_freeze_count() > 0)
     #[test]
     fn modules_of_hooks_are_imported_and_may_not_leave_the_interpreter() {
         let code = imports(&["a.b:c.d".to_owned(), "e:f".to_owned()]);
-        assert_eq!(
-            code,
-            "try:\n    __import__('a.b')\n    __import__('e')\n\
-             except SystemExit as exit:\n    raise ImportError(repr(exit)) from exit\n"
+        assert!(
+            code.contains(
+                "    try:\n        __import__('a.b')\n        __import__('e')\n    except SystemExit"
+            ),
+            "{code}"
         );
         assert_eq!(imports(&[]), "");
     }
@@ -277,7 +297,10 @@ print('= frozen', gc.get_freeze_count() > 0)
     fn the_code_has_seeds_as_integers_and_hooks_as_pairs() {
         let code = code(&[vec![1, 0, 2]], &["a.b:c.d".to_owned()]);
         assert!(
-            code.ends_with("{'seeds': [0x020001,], 'hooks': [('a.b', 'c.d'),], 'blocks': 20000})"),
+            code.ends_with(
+                "{'seeds': [0x020001,], 'hooks': [('a.b', 'c.d'),], 'blocks': 20000})\n\
+                 _eryx_preinit_reseed()\n"
+            ),
             "{code}"
         );
         // It is written into a string literal.
