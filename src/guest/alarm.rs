@@ -7,16 +7,34 @@ use std::sync::mpsc;
 use std::time::Duration;
 use wasmtime::{Engine, Store};
 
-pub(crate) fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .map_err(|e| {
-            Failure::Final(Error::Instantiate(
-                Report::new("cannot start the async runtime").source(e),
-            ))
-        })?
-        .block_on(future)
+/// For what the host does on the guest's behalf: the guest has a stack of its own.
+const STACK_BYTES: usize = 8 << 20;
+
+/// Runs `future` to its end, on a thread of its own: the consumer's build script may be
+/// inside a runtime, in which no other can be entered.
+pub(crate) fn block_on<T: Send>(
+    future: impl Future<Output = Result<T, Failure>> + Send,
+) -> Result<T, Failure> {
+    let failed =
+        |what: &str, source| Failure::Final(Error::Instantiate(Report::new(what).source(source)));
+    let run = move || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .map_err(|e| failed("cannot start the async runtime", e))?
+            .block_on(future)
+    };
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .name("python".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn_scoped(scope, run)
+            .map_err(|e| failed("cannot start a thread for Python", e))?;
+        let result: Result<T, Failure> = thread
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        result
+    })
 }
 
 pub(crate) async fn within<T>(

@@ -9,7 +9,7 @@ use crate::error::{Error, Report};
 use crate::store::digest::{Digest, KeyBuilder};
 use std::hash::{Hash, Hasher};
 use wasmtime::component::Component;
-use wasmtime::{Config, Engine, OptLevel, RegallocAlgorithm, Strategy};
+use wasmtime::{Config, Engine, Memory, MemoryType, OptLevel, RegallocAlgorithm, Store, Strategy};
 
 /// So much that Python's own limits on recursion are reached first, whichever the
 /// compiler: single-pass code uses several times the stack for the same calls. It
@@ -67,12 +67,45 @@ fn host_has_winch() -> bool {
     cfg!(any(target_arch = "x86_64", target_arch = "aarch64"))
 }
 
+/// How much address space an engine may reserve for a memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Addresses {
+    /// Everything a memory can grow to, so that accesses need no checks and growing
+    /// moves nothing.
+    Plenty,
+    /// What a memory takes: `ulimit -v` bounds it, as some build services do.
+    Few,
+}
+
+/// What a memory may grow by before it is moved, where addresses are few.
+const FEW_GROWTH_BYTES: u64 = 64 << 20;
+
 /// An engine for running Python once.
 ///
 /// # Errors
 /// [`Error::Engine`] when this host cannot run code of that compiler.
 pub(crate) fn engine(compiler: Compiler) -> Result<Engine, Error> {
+    let engine = engine_with(compiler, Addresses::Plenty)?;
+    if reserves_memory(&engine) {
+        return Ok(engine);
+    }
+    engine_with(compiler, Addresses::Few)
+}
+
+/// Whether the system lets the engine reserve what one memory takes.
+fn reserves_memory(engine: &Engine) -> bool {
+    let mut store = Store::new(engine, ());
+    Memory::new(&mut store, MemoryType::new(1, None)).is_ok()
+}
+
+fn engine_with(compiler: Compiler, addresses: Addresses) -> Result<Engine, Error> {
     let mut config = Config::new();
+    if addresses == Addresses::Few {
+        config
+            .memory_reservation(0)
+            .memory_guard_size(0)
+            .memory_reservation_for_growth(FEW_GROWTH_BYTES);
+    }
     config
         .strategy(match compiler {
             Compiler::Winch => Strategy::Winch,

@@ -101,10 +101,10 @@ class Sub(random.Random):
 sub = Sub()
 twister = _random.Random(7)
 bare = _random.Random()                     # of no interest to the garbage collector
-class FileStamp(type):
+class Meta(type):
     def __eq__(self, other):
         return self is other
-class Unhashable(metaclass=FileStamp):
+class Unhashable(metaclass=Meta):
     pass
 odd = Unhashable()
 fixed = random.Random(42)
