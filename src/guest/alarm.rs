@@ -1,6 +1,6 @@
 //! Calls into the guest, and the time they may take.
 
-use crate::error::{Error, Report};
+use crate::error::{Error, Report, panicked};
 use crate::guest::failure::{Failure, Stop};
 use crate::guest::host::Host;
 use std::sync::mpsc;
@@ -30,10 +30,10 @@ pub(crate) fn block_on<T: Send>(
             .stack_size(STACK_BYTES)
             .spawn_scoped(scope, run)
             .map_err(|e| failed("cannot start a thread for Python", e))?;
-        let result: Result<T, Failure> = thread
-            .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        result
+        thread.join().unwrap_or_else(|panic| {
+            let report = panicked("the run of Python, or wasmtime-wizer", &*panic);
+            Err(Failure::Final(Error::Transform(report)))
+        })
     })
 }
 
@@ -82,5 +82,24 @@ impl Drop for Alarm {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_runtime_around_it_is_no_hindrance() {
+        let outer = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let inner = outer.block_on(async {
+            block_on(async {
+                let result = within(Duration::from_secs(60), async { wasmtime::Result::Ok(7) });
+                Ok::<_, Failure>(result.await.ok())
+            })
+        });
+        assert_eq!(inner.ok(), Some(Some(7)));
     }
 }

@@ -11,7 +11,7 @@ use crate::guest::alarm::block_on;
 use crate::guest::failure::Failure;
 use crate::guest::guest::Guest;
 use crate::guest::host::GuestSetup;
-use crate::guest::script::Script;
+use crate::guest::script::{Draw, Script};
 use std::collections::{BTreeMap, BTreeSet};
 use wasmtime::component::Component;
 
@@ -20,14 +20,6 @@ const DRAWN: &str = include_str!("drawn.py");
 
 /// More places than these are not listed.
 const PLACES_SHOWN: usize = 8;
-
-/// Randomness drawn for something else than seeding a generator.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Draw {
-    /// What was running.
-    pub(crate) during: String,
-    pub(crate) bytes: u64,
-}
 
 /// Where in Python something was drawn: outside the standard library, if it was
 /// called from there.

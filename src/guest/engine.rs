@@ -203,4 +203,27 @@ mod tests {
             Some(&Compiler::Cranelift)
         );
     }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn python_starts_where_address_space_is_bounded() {
+        let output = std::process::Command::new("sh")
+            .args(["-c", "ulimit -v 4000000 && exec \"$0\" \"$@\""])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", "guest::engine::tests::start_python", "--ignored"])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains("1 passed"), "{said}");
+    }
+
+    #[test]
+    #[ignore = "the test above runs it, in a process whose address space is bounded"]
+    fn start_python() {
+        let plenty = engine_with(Compiler::Winch, Addresses::Plenty).unwrap();
+        assert!(!reserves_memory(&plenty));
+        let bench = crate::testing::Workbench::new("0.5.0");
+        let printed = bench.fresh(&["print(sum(range(10)))"]);
+        assert_eq!(printed, [Ok("45\n".to_owned())]);
+    }
 }

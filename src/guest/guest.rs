@@ -174,3 +174,83 @@ fn has_result(output: &Val) -> bool {
         answers.contains(&name.as_str()) && *value != Val::String(String::new())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guest::alarm::block_on;
+    use crate::guest::engine::{self, Compiler};
+    use crate::guest::snapshot;
+    use std::path::Path;
+
+    /// Starts a component that is no Python with 64 MiB of memory, and takes a snapshot of
+    /// it, or looks whether it started as Python does.
+    fn run(wat: &str, take: bool) -> Result<(), String> {
+        let wasm = wat::parse_str(wat).unwrap();
+        let instrumented = snapshot::instrument(&wasm).unwrap();
+        let engine = engine::engine(Compiler::Cranelift).unwrap();
+        let component =
+            snapshot::compile(&engine, Compiler::Cranelift, &instrumented.skeleton).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let setup = guest_setup(folder.path());
+        let outcome = block_on(async {
+            let mut guest = Guest::start(&component, &setup, Duration::from_secs(60)).await?;
+            match take {
+                true => guest.snapshot(&instrumented.context).await.map(drop),
+                false => guest.check_isolation(),
+            }
+        });
+        outcome.map_err(|failure| format!("{:?}", failure.into_error()))
+    }
+
+    fn guest_setup(folder: &Path) -> GuestSetup<'_> {
+        GuestSetup {
+            stdlib: folder,
+            site_packages: folder,
+            epoch_seconds: host::DEFAULT_EPOCH_SECONDS,
+            seed: [0; 32],
+            memory_limit: 64 << 20,
+            scratch: folder,
+        }
+    }
+
+    fn component(memories: &str) -> String {
+        // Wizer finds memories by their exports.
+        let module = format!("(core module $m {memories} (func (export \"f\")))");
+        format!("(component {module} (core instance (instantiate $m)))")
+    }
+
+    #[test]
+    fn a_guest_that_starts_on_nothing_of_ours_is_refused() {
+        let error = run("(component)", false).unwrap_err();
+        assert!(
+            error.contains("drew none of this crate's randomness"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn memories_and_tables_count_together_and_are_counted() {
+        run(&component("(memory 1000)"), true).unwrap();
+        let error = run(&component(&"(memory 500) ".repeat(3)), true).unwrap_err();
+        assert!(error.contains("memory-limit allows (64 MiB)"), "{error}");
+        assert!(error.contains("help: raise `memory-limit`"), "{error}");
+        let error = run(&component(&"(memory 0) ".repeat(65)), true).unwrap_err();
+        assert!(error.contains("memory count too high"), "{error}");
+        let error = run(&component(&"(table 400000 funcref) ".repeat(3)), true).unwrap_err();
+        assert!(error.contains("table"), "{error}");
+    }
+
+    #[test]
+    fn a_memory_that_cannot_be_read_is_an_error() {
+        // At our limit there is a page to spare, at its own there is none.
+        run(&component("(memory 1024)"), true).unwrap();
+        let error = run(&component("(memory 1 1)"), true).unwrap_err();
+        assert!(error.contains("cannot read the state"), "{error}");
+        assert!(error.contains("as large as it can be"), "{error}");
+        // Of a module without exports, wizer sees no memory, and stumbles over that.
+        let blind = "(component (core module $m (memory 1)) (core instance (instantiate $m)))";
+        let error = run(blind, true).unwrap_err();
+        assert!(error.contains("wasmtime-wizer panicked"), "{error}");
+    }
+}

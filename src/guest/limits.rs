@@ -9,7 +9,7 @@ const TABLE_LIMIT_ELEMENTS: usize = 1 << 20;
 
 /// How many memories, and how many tables there may be: each reserves addresses. CPython
 /// has one memory, and extensions use that.
-const COUNT_LIMIT: usize = 100;
+const COUNT_LIMIT: usize = 64;
 
 /// The limit on all memories of a guest together.
 pub(crate) struct MemoryLimit {

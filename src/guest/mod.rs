@@ -15,6 +15,7 @@ pub(crate) mod output;
 pub(crate) mod random;
 pub(crate) mod reseed;
 pub(crate) mod restore;
+pub(crate) mod run;
 pub(crate) mod scratch;
 pub(crate) mod script;
 pub(crate) mod snapshot;

@@ -81,7 +81,7 @@ pub(crate) fn code(seeds: &[Vec<u8>], on_restore: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::Workbench;
+    use crate::testing::{Plan, Workbench};
     use std::collections::HashMap;
     use wasmtime::component::Component;
     use wasmtime::{Config, Engine};
@@ -226,6 +226,50 @@ print('= frozen', gc.get_freeze_count() > 0)
     #[test]
     fn every_instance_of_runtime_0_14_draws_its_own_numbers() {
         fresh_on("0.14.0");
+    }
+
+    /// Names of this crate's code that set-up code hides, and modules that are stand-ins.
+    const HOSTILE: &str = "
+from re import *
+import sys, unittest.mock
+exec = globals = hasattr = getattr = repr = list = sys = SystemExit = ImportError = __import__ = 1
+for name in 'tempfile', 'uuid', 'logging', '_random', 'random':
+    __builtins__['__import__']('sys').modules[name] = unittest.mock.MagicMock()
+";
+
+    #[test]
+    fn set_up_code_may_hide_every_name_and_replace_modules() {
+        let bench = Workbench::new("0.5.0");
+        bench.module(
+            "pairs",
+            Some(
+                "import _random\nPAIR = (_random.Random(), ((_random.Random(), 1), 2))\n\
+                 def first():\n    return PAIR[0].random()\n\
+                 def second():\n    return PAIR[1][0][0].random()\n",
+            ),
+        );
+        bench.module("globals", Some(""));
+        let plan = Plan {
+            imports: &["pairs", "globals", "random", "tempfile"],
+            on_restore: &["pairs:first"],
+            setup: Some(HOSTILE),
+            ..Plan::default()
+        };
+        let taken = bench.take(&[plan]).remove(0).unwrap();
+        let drawn = [1, 2].map(|entropy| {
+            let code =
+                "print(pairs.first())\nprint(pairs.second())\nprint(exec, compile.__module__)";
+            let printed = taken
+                .restorable
+                .execute(entropy, &[code])
+                .remove(0)
+                .unwrap();
+            printed.lines().map(str::to_owned).collect::<Vec<_>>()
+        });
+        // Generators in tuples, one inside another, which the collector does not list.
+        assert_ne!(drawn[0][0], drawn[1][0]);
+        assert_ne!(drawn[0][1], drawn[1][1]);
+        assert_eq!(drawn[0][2], "1 re");
     }
 
     /// ```text

@@ -1,11 +1,6 @@
 //! What is run before the snapshot, and what was noticed.
 
-use crate::guest::draws::Draw;
-use crate::guest::failure::Failure;
-use crate::guest::guest::Guest;
-use crate::guest::host::GuestSetup;
-use crate::guest::watch::Watched;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What to run before the snapshot.
 pub(crate) struct Script<'a> {
@@ -26,6 +21,24 @@ pub(crate) struct Setup {
     /// The file name in tracebacks and code objects.
     pub(crate) name: String,
     pub(crate) code: String,
+}
+
+/// What the import system wrote down.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Watched {
+    /// Private modules of packages that were asked for and are not there: extensions
+    /// that a package can do without are called so.
+    pub(crate) misses: Vec<String>,
+    /// Modules whose functions are registered to run on restore.
+    pub(crate) restoring: Vec<String>,
+}
+
+/// Randomness drawn for something else than seeding a generator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Draw {
+    /// What was running.
+    pub(crate) during: String,
+    pub(crate) bytes: u64,
 }
 
 /// What was noticed while the guest ran.
@@ -53,50 +66,4 @@ pub(crate) struct Timing {
     pub(crate) imports: Vec<Duration>,
     pub(crate) setup: Duration,
     pub(crate) snapshot: Duration,
-}
-
-impl Guest {
-    /// Runs what comes before the snapshot, but for what is left for instances to run.
-    pub(crate) async fn run_script(
-        &mut self,
-        guest_setup: &GuestSetup<'_>,
-        script: &Script<'_>,
-    ) -> Result<(Timing, Observed), Failure> {
-        let mut observed = Observed::default();
-        let mut timing = Timing::default();
-        // What start-up drew is CPython's own.
-        self.store.data_mut().take_other_draws();
-        if script.watch {
-            self.watch().await?;
-        }
-        for (index, module) in script.imports.iter().enumerate() {
-            let started = Instant::now();
-            self.import(index, module, guest_setup).await?;
-            timing.imports.push(started.elapsed());
-            self.note_draws(&format!("import {module}"), &mut observed);
-        }
-        if let Some(setup) = script.setup {
-            let started = Instant::now();
-            self.set_up(setup, guest_setup).await?;
-            timing.setup = started.elapsed();
-            observed.left_result = self.left_result;
-            self.note_draws(&setup.name, &mut observed);
-        }
-        self.import_hooks(script.on_restore).await?;
-        if script.watch {
-            self.before_snapshot().await?;
-            observed.watched = self.watched().await?;
-        }
-        self.note_draws("on-restore", &mut observed);
-        observed.left_open = self.store.data().left_open();
-        Ok((timing, observed))
-    }
-
-    fn note_draws(&mut self, during: &str, observed: &mut Observed) {
-        let bytes = self.store.data_mut().take_other_draws();
-        if bytes > 0 {
-            let during = during.to_owned();
-            observed.draws.push(Draw { during, bytes });
-        }
-    }
 }

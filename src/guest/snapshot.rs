@@ -4,7 +4,7 @@
 //! what it read there into a component that starts in that state. It is given the
 //! component without function bodies (`hot.rs`).
 
-use crate::error::{Error, Report};
+use crate::error::{Error, Report, caught};
 use crate::guest::alarm::block_on;
 use crate::guest::engine::Compiler;
 use crate::guest::failure::Failure;
@@ -19,7 +19,7 @@ use wasmtime_wizer::{ComponentContext, Wizer};
 
 /// A component ready to be snapshotted.
 pub(crate) struct Instrumented<'a> {
-    context: ComponentContext<'a>,
+    pub(crate) context: ComponentContext<'a>,
     /// The instrumented component, still without bodies.
     pub(crate) skeleton: Vec<u8>,
 }
@@ -28,8 +28,9 @@ pub(crate) struct Instrumented<'a> {
 /// [`Error::Compile`] when the component is invalid, or does what a snapshot
 /// cannot capture.
 pub(crate) fn instrument(skeleton: &[u8]) -> Result<Instrumented<'_>, Error> {
-    let (context, skeleton) = Wizer::new()
-        .instrument_component(skeleton)
+    let instrument = || Wizer::new().instrument_component(skeleton);
+    let (context, skeleton) = caught("wasmtime-wizer", instrument)
+        .map_err(Error::Compile)?
         .map_err(|e| Error::Compile(Report::new("cannot instrument the component").source(e)))?;
     Ok(Instrumented { context, skeleton })
 }

@@ -104,3 +104,85 @@ pub(crate) fn literal(text: &str) -> String {
     literal.push('\'');
     literal
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{Plan, Workbench};
+
+    /// Fills memory, so that none can grow any more, and frees what is needed for other code.
+    const FULL: &str = "
+hold = []
+try:
+    while True:
+        hold.append(bytearray(1 << 16))
+except MemoryError:
+    pass
+del hold[-64:]
+";
+
+    #[test]
+    fn what_the_user_s_code_leaves_is_noticed() {
+        let bench = Workbench::new("0.5.0");
+        bench.module(
+            "opener",
+            Some("FILE = open('/python-stdlib/os.py')\ndef run():\n    pass\n"),
+        );
+        let set_up = |code| Plan {
+            setup: Some(code),
+            ..Plan::default()
+        };
+        let full = Plan {
+            memory_limit: Some(64 << 20),
+            ..set_up(FULL)
+        };
+        let opens = Plan {
+            on_restore: &["opener:run"],
+            ..Plan::default()
+        };
+        let plans = [
+            full,
+            set_up("result = [1]"),
+            set_up("result = object()"),
+            set_up("results = 1"),
+            opens,
+        ];
+        let taken = bench.take(&plans).into_iter();
+        let taken: Vec<_> = taken.map(|taken| taken.unwrap()).collect();
+        let print = taken[0].restorable.execute(1, &["print(len(hold) > 400)"]);
+        assert_eq!(print, [Ok("True\n".to_owned())]);
+        let left_result: Vec<_> = taken
+            .iter()
+            .map(|taken| taken.observed.left_result)
+            .collect();
+        assert_eq!(left_result, [false, true, true, false, false]);
+        let left_open: Vec<_> = taken
+            .iter()
+            .map(|taken| &taken.observed.left_open)
+            .collect();
+        assert_eq!(left_open[4][..], ["/python-stdlib/os.py"]);
+        assert!(left_open[..4].iter().all(|open| open.is_empty()));
+    }
+
+    #[test]
+    fn a_gap_in_a_file_counts() {
+        let sparse = "
+def sparse(name, at):
+    with open('/tmp/' + name, 'wb') as file:
+        file.seek(at)
+        file.write(b'x')
+sparse('a', 40 << 20)
+try:
+    sparse('b', 40 << 20)
+except OSError as error:
+    print(error.errno)
+sparse('c', 10 << 20)
+with open('/tmp/a', 'r+b') as file:
+    file.seek(39 << 20)
+    file.write(b'inside')
+print('done')
+";
+        let printed = Workbench::new("0.5.0").fresh(&[sparse]);
+        // ENOSPC, as WASI numbers it.
+        assert_eq!(printed, [Ok("51\ndone\n".to_owned())]);
+    }
+}

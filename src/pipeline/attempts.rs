@@ -296,7 +296,10 @@ impl Attempts<'_> {
         });
         let hooks = script.on_restore.iter();
         let restoring: Vec<&str> = hooks
-            .map(|hook| hook.split_once(':').map_or(hook.as_str(), |(module, _)| module))
+            .map(|hook| {
+                hook.split_once(':')
+                    .map_or(hook.as_str(), |(module, _)| module)
+            })
             .chain(observed.watched.restoring.iter().map(String::as_str))
             .collect();
         draws::warnings(&observed.draws, &places, &restoring)

@@ -107,9 +107,8 @@ impl Maker {
             2 => name(self, What::Constant)
                 .map(|g| format!("(i32.add (global.get ${g}) (i32.const {}))", a.len())),
             3 => name(self, What::Func).map(|f| format!("(call ${f} {a})")),
-            4 => name(self, What::Memory).map(|m| {
-                format!("(i32.load8_u ${m} offset=7 (i32.and {a} (i32.const 1023)))")
-            }),
+            4 => name(self, What::Memory)
+                .map(|m| format!("(i32.load8_u ${m} offset=7 (i32.and {a} (i32.const 1023)))")),
             5 => name(self, What::Memory).map(|m| {
                 format!(
                     "(block (result i32) (i32.store8 ${m} (i32.and {a} (i32.const 1023)) {b}) {b})"
@@ -138,7 +137,9 @@ impl Maker {
                 let function = name(self, What::Func);
                 name(self, What::Table).zip(function).map(|(t, f)| {
                     let at = self.random.below(16);
-                    format!("(block (result i32) (table.set ${t} (i32.const {at}) (ref.func ${f})) {a})")
+                    format!(
+                        "(block (result i32) (table.set ${t} (i32.const {at}) (ref.func ${f})) {a})"
+                    )
                 })
             }
             12 => Some(format!(
@@ -215,7 +216,11 @@ impl Maker {
         for (what, odds) in [(What::Memory, 3), (What::Table, 3)] {
             if number == 0 || self.random.one_in(odds) {
                 let name = format!("{}{number}", what.alias());
-                let size = if what == What::Memory { "1 20" } else { "16 funcref" };
+                let size = if what == What::Memory {
+                    "1 20"
+                } else {
+                    "16 funcref"
+                };
                 writeln!(text, "({} ${name} {size})", what.alias()).unwrap();
                 items.push((what, name));
             }
@@ -225,11 +230,16 @@ impl Maker {
             let name = format!("g{number}_{at}");
             let (what, ty, value) = match self.random.below(4) {
                 0 => (What::Mutable, "(mut i32)", "(i32.const 5)".to_owned()),
-                1 => (What::Constant64, "i64", "(i64.const -77777777777)".to_owned()),
+                1 => (
+                    What::Constant64,
+                    "i64",
+                    "(i64.const -77777777777)".to_owned(),
+                ),
                 2 => {
-                    let base = self.random.pick(&known).map(|g| {
-                        format!("(i32.add (global.get ${g}) (i32.const 3))")
-                    });
+                    let base = self
+                        .random
+                        .pick(&known)
+                        .map(|g| format!("(i32.add (global.get ${g}) (i32.const 3))"));
                     let value = base.unwrap_or("(i32.const 8)".to_owned());
                     (What::Constant, "i32", value)
                 }
@@ -247,9 +257,7 @@ impl Maker {
         if let (true, Some(table)) = (self.random.one_in(3), self.random.pick(&tables)) {
             let table = table.clone();
             let entry = self.random.below(18);
-            return format!(
-                "(call_indirect ${table} (type $f) (local.get 0) (i32.const {entry}))"
-            );
+            return format!("(call_indirect ${table} (type $f) (local.get 0) (i32.const {entry}))");
         }
         let value = self.value(items, segments, 3);
         format!(
@@ -287,7 +295,11 @@ impl Maker {
         writeln!(out, "(elem declare func ${functions})").unwrap();
         let memories = of(items, What::Memory);
         match (self.random.below(8), self.random.pick(&memories)) {
-            (0, _) => writeln!(out, "(start $s) (func $s (drop (call ${} (i32.const 3))))", own[0]),
+            (0, _) => writeln!(
+                out,
+                "(start $s) (func $s (drop (call ${} (i32.const 3))))",
+                own[0]
+            ),
             (1 | 2, Some(memory)) => {
                 let (value, at) = (self.random.below(2), self.random.below(30));
                 writeln!(
@@ -327,7 +339,11 @@ impl Maker {
                 }
                 args.push_str("))");
             }
-            writeln!(text, "(core instance $i{number} (instantiate $m{number}{args}))").unwrap();
+            writeln!(
+                text,
+                "(core instance $i{number} (instantiate $m{number}{args}))"
+            )
+            .unwrap();
             if self.random.one_in(8) {
                 // A second instance: its module has to stay.
                 writeln!(text, "(core instance (instantiate $m{number}{args}))").unwrap();
@@ -391,7 +407,11 @@ fn fused_components_do_what_they_did() {
         // What is fused once has nothing more to fuse.
         if let Fused::Component(again) = fuse(&fused).unwrap() {
             validate(&again).unwrap();
-            assert_eq!(before, transcript(&engine, &again, &calls), "seed {seed}, again");
+            assert_eq!(
+                before,
+                transcript(&engine, &again, &calls),
+                "seed {seed}, again"
+            );
         }
     }
     println!("{fused_count} components, {results} results, {traps} traps");

@@ -194,7 +194,11 @@ fn what_a_linker_makes_becomes_one_module() {
     let modules = sections::core_modules(&fused).unwrap();
     assert_eq!(modules.len(), 3);
     let module = module::Module::read(modules[1]).unwrap();
-    let sizes = [module.memories.len(), module.tables.len(), module.imports.len()];
+    let sizes = [
+        module.memories.len(),
+        module.tables.len(),
+        module.imports.len(),
+    ];
     assert_eq!(sizes, [1, 2, 1]);
     // Of 8 globals, only the stack pointer is none but a number.
     assert_eq!(module.globals.len(), 1);
@@ -203,12 +207,17 @@ fn what_a_linker_makes_becomes_one_module() {
     // So are the addresses in segments, and what the start function set.
     let constants = |operators: wasmparser::OperatorsReader<'_>| {
         let operators = operators.into_iter().map(|operator| operator.unwrap());
-        operators.map(|operator| format!("{operator:?}")).collect::<Vec<_>>()
+        operators
+            .map(|operator| format!("{operator:?}"))
+            .collect::<Vec<_>>()
     };
     for element in &module.elements {
         if let wasmparser::ElementKind::Active { offset_expr, .. } = &element.kind {
             let offset = constants(offset_expr.get_operators_reader());
-            assert!(offset[0].starts_with("I32Const") && offset.len() == 2, "{offset:?}");
+            assert!(
+                offset[0].starts_with("I32Const") && offset.len() == 2,
+                "{offset:?}"
+            );
         }
     }
     let start = module.bodies.last().unwrap();
@@ -222,7 +231,9 @@ fn names_and_digests_go_with_the_functions() {
     let linked = component(LINKED);
     let digests = |component: &[u8]| -> Vec<u64> {
         let modules = sections::core_modules(component).unwrap();
-        let digests = modules.into_iter().map(|m| crate::wasm::bodies::digests(m).unwrap());
+        let digests = modules
+            .into_iter()
+            .map(|m| crate::wasm::bodies::digests(m).unwrap());
         digests.flatten().collect()
     };
     let fused = fused_of(&linked);
@@ -235,7 +246,10 @@ fn names_and_digests_go_with_the_functions() {
     let mut found = Vec::new();
     for section in wasmparser::NameSectionReader::new(names) {
         if let wasmparser::Name::Function(map) = section.unwrap() {
-            found.extend(map.into_iter().map(|naming| naming.unwrap().name.to_owned()));
+            found.extend(
+                map.into_iter()
+                    .map(|naming| naming.unwrap().name.to_owned()),
+            );
         }
     }
     found.sort();
@@ -317,7 +331,10 @@ fn what_is_not_understood_is_left_and_told() {
         ),
         (
             // The second start function would see what the third writes.
-            STARTS.replace("(start $s)\n        (func $s\n", "(data (i32.const 0) \"!\")\n        (start $s)\n        (func $s\n"),
+            STARTS.replace(
+                "(start $s)\n        (func $s\n",
+                "(data (i32.const 0) \"!\")\n        (start $s)\n        (func $s\n",
+            ),
             "code that runs while the modules are being instantiated",
         ),
     ] {
@@ -349,7 +366,10 @@ fn functions_that_forward_in_a_circle_still_trap() {
     let fused = fused_of(&before);
     let calls = [("f", 1), ("g", 1)];
     let said = transcript(&engine(), &before, &calls);
-    assert!(said[0].contains("stack exhausted") && said[1].contains("out of bounds"), "{said:?}");
+    assert!(
+        said[0].contains("stack exhausted") && said[1].contains("out of bounds"),
+        "{said:?}"
+    );
     assert_eq!(transcript(&engine(), &fused, &calls), said);
 }
 
