@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Report};
 use crate::guest::failure::Failure;
-use crate::guest::guest::Guest;
+use crate::guest::instance::Guest;
 use wasmtime::component::{Lift, WasmList};
 use wasmtime::error::Context as _;
 use wasmtime_wizer::{ComponentContext, ComponentInstanceState, Wizer};

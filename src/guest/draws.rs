@@ -9,8 +9,8 @@
 
 use crate::guest::alarm::block_on;
 use crate::guest::failure::Failure;
-use crate::guest::guest::Guest;
 use crate::guest::host::GuestSetup;
+use crate::guest::instance::Guest;
 use crate::guest::script::{Draw, Script};
 use std::collections::{BTreeMap, BTreeSet};
 use wasmtime::component::Component;

@@ -42,18 +42,18 @@ impl Stop {
     ) -> Failure {
         let host = store.data();
         let limited = host.memory_limit_reached();
-        let advice = Cause::of(&self, limited).advice(timeout);
+        let cause = Cause::of(&self, limited);
         let mut report = host.explain(Report::new(summary).output_text(host.take_output()));
-        if let Some(note) = advice.note {
+        if let Some(note) = cause.note(timeout) {
             report = report.note(note);
         }
-        if let Some(hint) = advice.hint.or(Some(hint)).filter(|hint| !hint.is_empty()) {
+        if let Some(hint) = cause.hint().or(Some(hint)).filter(|hint| !hint.is_empty()) {
             report = report.hint(hint);
         }
-        if let (Self::Error(error), true) = (self, advice.source) {
+        if let (Self::Error(error), false) = (self, cause.is_said_in_full()) {
             report = report.source(error);
         }
-        match advice.retry {
+        match cause.is_worth_a_retry() {
             true => Failure::Trap(stage(report)),
             false => Failure::Final(stage(report)),
         }
@@ -73,16 +73,6 @@ enum Cause {
     LeftMemory,
     OtherTrap,
     Unknown,
-}
-
-/// What to say of a cause.
-struct Advice {
-    note: Option<String>,
-    hint: Option<&'static str>,
-    /// Whether all bodies, or another compiler, may do better.
-    retry: bool,
-    /// Whether Wasmtime's own words say more.
-    source: bool,
 }
 
 impl Cause {
@@ -109,79 +99,61 @@ impl Cause {
         }
     }
 
-    fn advice(self, timeout: Duration) -> Advice {
-        let advice = |note: &str, hint, retry, source| Advice {
-            note: (!note.is_empty()).then(|| note.to_owned()),
-            hint,
-            retry,
-            source,
-        };
+    fn note(self, timeout: Duration) -> Option<String> {
+        Some(match self {
+            Self::TimedOut => format!("it ran longer than {timeout:?}"),
+            Self::StackOverflow => format!(
+                "it used up the stack ({} MiB)",
+                engine::WASM_STACK_BYTES >> 20
+            ),
+            Self::Exited => {
+                "it ended the process (`os._exit`, or a fatal error in C code)".to_owned()
+            }
+            Self::NoMemory => "the system refused memory, or addresses for it".to_owned(),
+            Self::Aborted => "C code in it gave up (`abort`, or a failed assertion)".to_owned(),
+            Self::LeftMemory => {
+                "it left its memory, as C code does that calls itself without end".to_owned()
+            }
+            // The host's own note says how much memory it may have.
+            Self::MemoryLimit | Self::PrintedTooMuch | Self::OtherTrap | Self::Unknown => {
+                return None;
+            }
+        })
+    }
+
+    fn hint(self) -> Option<&'static str> {
         match self {
-            Self::TimedOut => advice(
-                &format!("it ran longer than {timeout:?}"),
-                Some(
-                    "is there an endless loop at import time? If it only is slow, raise `timeout` \
-                     in [package.metadata.eryx]",
-                ),
-                false,
-                false,
+            Self::TimedOut => Some(
+                "is there an endless loop at import time? If it only is slow, raise `timeout` in \
+                 [package.metadata.eryx]",
             ),
-            Self::Exited => advice(
-                "it ended the process (`os._exit`, or a fatal error in C code)",
-                None,
-                false,
-                false,
+            Self::MemoryLimit => {
+                Some("raise `memory-limit` in [package.metadata.eryx] (at most \"4GiB\")")
+            }
+            Self::NoMemory => Some(
+                "is the address space of the build bounded (`ulimit -v`)? Allow it 4 GB, or set no \
+                 bound: what is reserved is not used",
             ),
-            // The host's own note says how much it may have.
-            Self::MemoryLimit => advice(
-                "",
-                Some("raise `memory-limit` in [package.metadata.eryx] (at most \"4GiB\")"),
-                false,
-                true,
+            Self::PrintedTooMuch => Some(
+                "it printed megabytes: runtimes hand all output over at once; have it print less \
+                 while it is imported",
             ),
-            Self::NoMemory => advice(
-                "the system refused memory, or addresses for it",
-                Some(
-                    "is the address space of the build bounded (`ulimit -v`)? Allow it 2 GiB, or \
-                     no bound: what is reserved is not used",
-                ),
-                false,
-                true,
-            ),
-            // The host refused something, and would do so again.
-            Self::PrintedTooMuch => advice(
-                "",
-                Some(
-                    "it printed megabytes: runtimes hand all output over at once; have it print \
-                     less while it is imported",
-                ),
-                false,
-                true,
-            ),
-            Self::StackOverflow => advice(
-                &format!(
-                    "it used up the stack ({} MiB)",
-                    engine::WASM_STACK_BYTES >> 20
-                ),
-                Some("is there a recursion without end at import time?"),
-                false,
-                false,
-            ),
-            Self::Aborted => advice(
-                "C code in it gave up (`abort`, or a failed assertion)",
-                None,
-                true,
-                true,
-            ),
-            Self::LeftMemory => advice(
-                "it left its memory, as C code does that calls itself without end",
-                None,
-                true,
-                true,
-            ),
-            Self::OtherTrap => advice("", None, true, true),
-            Self::Unknown => advice("", None, false, true),
+            Self::StackOverflow => Some("is there a recursion without end at import time?"),
+            Self::Exited | Self::Aborted | Self::LeftMemory | Self::OtherTrap | Self::Unknown => {
+                None
+            }
         }
+    }
+
+    /// Whether all bodies, or another compiler, may do better: the host's refusals are
+    /// for all of them.
+    fn is_worth_a_retry(self) -> bool {
+        matches!(self, Self::Aborted | Self::LeftMemory | Self::OtherTrap)
+    }
+
+    /// Whether Wasmtime's own words say nothing more.
+    fn is_said_in_full(self) -> bool {
+        matches!(self, Self::TimedOut | Self::Exited | Self::StackOverflow)
     }
 }
 
@@ -295,21 +267,19 @@ mod tests {
         ];
         for (stop, limited, cause, note, hint, retry) in table {
             assert_eq!(Cause::of(&stop, limited), cause);
-            let advice = cause.advice(timeout);
-            let said = advice.note.unwrap_or_default();
+            let said = cause.note(timeout).unwrap_or_default();
             assert!(
                 said.contains(note) && said.is_empty() == note.is_empty(),
                 "{said}"
             );
-            let said = advice.hint.unwrap_or_default();
+            let said = cause.hint().unwrap_or_default();
             assert!(
                 said.contains(hint) && said.is_empty() == hint.is_empty(),
                 "{said}"
             );
-            assert_eq!(advice.retry, retry, "{cause:?}");
-            // What is said in full needs no words of Wasmtime's.
+            assert_eq!(cause.is_worth_a_retry(), retry, "{cause:?}");
             let full = [TimedOut, Exited, StackOverflow].contains(&cause);
-            assert_eq!(advice.source, !full, "{cause:?}");
+            assert_eq!(cause.is_said_in_full(), full, "{cause:?}");
         }
     }
 }

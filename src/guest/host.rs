@@ -1,20 +1,16 @@
 //! What the guest sees at build time: its mounts, a clock and randomness that are
 //! the same in every build, and nothing else.
-//!
-//! Imports that are not WASI are answered by reflection on the component's type,
-//! so that every version of the runtime's WIT works without knowing it.
 
 use crate::error::{Error, Report};
-use crate::guest::clock::{Clocks, CountingClock, GuestClocks};
-use crate::guest::filesystem::{Files, GuestFilesystem, View};
+use crate::guest::clock::{Clocks, CountingClock};
+use crate::guest::filesystem::{Files, View};
 use crate::guest::limits::MemoryLimit;
 use crate::guest::output::Output;
-use crate::guest::random::{GuestRandomness, Randomness};
-use crate::guest::stubs::define_stubs;
+use crate::guest::random::Randomness;
 use std::path::Path;
 use std::time::Duration;
-use wasmtime::component::{Component, Linker, ResourceTable};
-use wasmtime::{Engine, ResourceLimiter};
+use wasmtime::ResourceLimiter;
+use wasmtime::component::ResourceTable;
 use wasmtime_wasi::clocks::WasiClocksCtxView;
 use wasmtime_wasi::filesystem::WasiFilesystemCtxView;
 use wasmtime_wasi::{Deterministic, FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
@@ -45,11 +41,11 @@ pub(crate) struct GuestSetup<'a> {
 
 /// Store data of one run.
 pub(crate) struct Host {
-    wasi: WasiCtx,
+    pub(super) wasi: WasiCtx,
     table: ResourceTable,
     limits: MemoryLimit,
     pub(crate) output: Output,
-    randomness: Randomness,
+    pub(super) randomness: Randomness,
     clock: CountingClock,
     /// Behind `wasi`, which has the folder for /tmp open.
     files: Files,
@@ -167,7 +163,8 @@ impl Host {
         self.randomness.seeds_missed()
     }
 
-    fn guest_clocks(&mut self) -> Clocks<'_> {
+    /// The guest's clocks.
+    pub(super) fn guest_clocks(&mut self) -> Clocks<'_> {
         Clocks {
             wasi: WasiClocksCtxView {
                 ctx: self.wasi.clocks(),
@@ -178,7 +175,7 @@ impl Host {
     }
 
     /// The guest's files.
-    fn view(&mut self) -> View<'_> {
+    pub(super) fn view(&mut self) -> View<'_> {
         View {
             wasi: WasiFilesystemCtxView {
                 ctx: self.wasi.filesystem(),
@@ -196,53 +193,6 @@ impl WasiView for Host {
             table: &mut self.table,
         }
     }
-}
-
-/// A linker with WASI, and a stub for everything else `component` imports.
-///
-/// # Errors
-/// [`Error::Instantiate`] when an import is of a kind no stub can stand for.
-pub(crate) fn linker(engine: &Engine, component: &Component) -> Result<Linker<Host>, Error> {
-    let mut linker = Linker::new(engine);
-    define_wasi(&mut linker)
-        .and_then(|()| define_stubs(&mut linker, engine, component))
-        .map_err(|e| {
-            Error::Instantiate(Report::new("cannot provide the component's imports").source(e))
-        })?;
-    Ok(linker)
-}
-
-/// What wasmtime-wasi implements, with files, randomness and waiting through this
-/// crate's views, and without the sockets that [`define_stubs`] refuses: a fifth of
-/// this crate's code would be their bindings, for a guest without network.
-fn define_wasi(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
-    use wasmtime_wasi::cli::{WasiCli, WasiCliView};
-    use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, random, sockets};
-    use wasmtime_wasi::random::WasiRandom;
-    use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView};
-
-    let l = linker;
-    // Streams, clocks, randomness and standard streams.
-    wasmtime_wasi::p2::add_to_linker_proxy_interfaces_async(l)?;
-    // Two of them again: ours.
-    l.allow_shadowing(true);
-    random::random::add_to_linker::<Host, GuestRandomness>(l, |host| &mut host.randomness)?;
-    clocks::monotonic_clock::add_to_linker::<Host, GuestClocks>(l, Host::guest_clocks)?;
-    l.allow_shadowing(false);
-    filesystem::types::add_to_linker::<Host, GuestFilesystem>(l, Host::view)?;
-    filesystem::preopens::add_to_linker::<Host, GuestFilesystem>(l, Host::view)?;
-    random::insecure::add_to_linker::<Host, WasiRandom>(l, |host| host.wasi.random())?;
-    random::insecure_seed::add_to_linker::<Host, WasiRandom>(l, |host| host.wasi.random())?;
-    cli::exit::add_to_linker::<Host, WasiCli>(l, Host::cli)?;
-    cli::environment::add_to_linker::<Host, WasiCli>(l, Host::cli)?;
-    cli::terminal_input::add_to_linker::<Host, WasiCli>(l, Host::cli)?;
-    cli::terminal_output::add_to_linker::<Host, WasiCli>(l, Host::cli)?;
-    cli::terminal_stdin::add_to_linker::<Host, WasiCli>(l, Host::cli)?;
-    cli::terminal_stdout::add_to_linker::<Host, WasiCli>(l, Host::cli)?;
-    cli::terminal_stderr::add_to_linker::<Host, WasiCli>(l, Host::cli)?;
-    let options = sockets::network::LinkOptions::default();
-    sockets::network::add_to_linker::<Host, WasiSockets>(l, &options, Host::sockets)?;
-    sockets::instance_network::add_to_linker::<Host, WasiSockets>(l, Host::sockets)
 }
 
 #[cfg(test)]

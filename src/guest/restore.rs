@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Report};
 use crate::guest::failure::Failure;
-use crate::guest::guest::Guest;
+use crate::guest::instance::Guest;
 use crate::guest::random::SEEDS_MAX;
 use crate::guest::reseed;
 

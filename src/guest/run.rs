@@ -1,8 +1,8 @@
 //! The order of what comes before the snapshot.
 
 use crate::guest::failure::Failure;
-use crate::guest::guest::Guest;
 use crate::guest::host::GuestSetup;
+use crate::guest::instance::Guest;
 use crate::guest::script::{Draw, Observed, Script, Timing};
 use std::time::Instant;
 

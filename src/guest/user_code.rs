@@ -3,8 +3,8 @@
 use crate::error::{Error, Report};
 use crate::guest::diagnosis::{self, ENDED, EXITED};
 use crate::guest::failure::Failure;
-use crate::guest::guest::Guest;
 use crate::guest::host::GuestSetup;
+use crate::guest::instance::Guest;
 use crate::guest::script::Setup;
 
 impl Guest {

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Report};
 use crate::guest::failure::Failure;
-use crate::guest::guest::Guest;
+use crate::guest::instance::Guest;
 use crate::guest::script::Watched;
 use crate::guest::user_code::literal;
 

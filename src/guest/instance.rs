@@ -3,7 +3,8 @@
 use crate::error::{Error, Report};
 use crate::guest::alarm::{Alarm, within};
 use crate::guest::failure::Failure;
-use crate::guest::host::{self, GuestSetup, Host};
+use crate::guest::host::{GuestSetup, Host};
+use crate::guest::linker;
 use std::time::Duration;
 use wasmtime::Store;
 use wasmtime::component::{Component, Instance, Val};
@@ -27,7 +28,7 @@ impl Guest {
         timeout: Duration,
     ) -> Result<Self, Failure> {
         let engine = component.engine();
-        let linker = host::linker(engine, component).map_err(Failure::Final)?;
+        let linker = linker::linker(engine, component).map_err(Failure::Final)?;
         let host = Host::new(guest_setup).map_err(Failure::Final)?;
         let mut store = Store::new(engine, host);
         store.limiter(|host| host.limiter());
@@ -180,6 +181,7 @@ mod tests {
     use super::*;
     use crate::guest::alarm::block_on;
     use crate::guest::engine::{self, Compiler};
+    use crate::guest::host;
     use crate::guest::snapshot;
     use std::path::Path;
 
