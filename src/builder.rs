@@ -12,12 +12,12 @@ use crate::inputs::read::ReadInputs;
 use crate::inputs::stamp::{FOLDER, Stamp, Stamps};
 use crate::inputs::stdlib;
 use crate::log::Log;
-use crate::native::compile::{ConsumerCompiler, Precompiler};
+use crate::native::compile::{ConsumerCompiler, Identity, Precompiler};
 use crate::native::target::Target;
 use crate::outputs;
 use crate::packages::tree;
 use crate::pipeline::context::Context;
-use crate::pipeline::native::{NativeCompiler, NativePlan};
+use crate::pipeline::native::{MadeBy, NativeCompiler, NativePlan};
 use crate::pipeline::{self, Built, keys};
 use crate::store::cache::Cache;
 use crate::store::digest::Digest;
@@ -201,6 +201,23 @@ impl Builder {
         self
     }
 
+    /// As [`precompile_with`](Self::precompile_with), where `compile` calls the compiler of
+    /// the consumer's `eryx`: its result is kept by the version of `eryx` and of all it is
+    /// built of, so that an edited build script does not compile again. Writes
+    /// `python.rs`, too, with a function `python::sandbox()` that gives a
+    /// `SandboxBuilder`. [`run_with_eryx!`](crate::run_with_eryx) calls it.
+    pub fn precompile_with_eryx<E>(
+        &mut self,
+        compile: impl Fn(&[u8], &str) -> Result<Vec<u8>, E> + Send + Sync + 'static,
+    ) -> &mut Self
+    where
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.config.precompile.get_or_insert_default();
+        self.consumer_compiler = Some(ConsumerCompiler::eryx(compile));
+        self
+    }
+
     /// Runs the pipeline, or finds that there is nothing to do.
     ///
     /// # Errors
@@ -212,10 +229,10 @@ impl Builder {
             return self.placeholder(reason);
         }
         self.config.check_paths(self.caller.manifest())?;
-        let native = self.native()?;
         let mut last = LastBuild::load(self)?;
         // locate
         let inputs = self.locate(&mut last.stamp)?;
+        let native = self.native(&inputs)?;
         let epoch_seconds = self.caller.epoch_seconds();
         let native_request = native.as_ref().map(NativePlan::request);
         let request = keys::request(&self.config, &inputs, epoch_seconds, native_request);
@@ -243,13 +260,16 @@ impl Builder {
         last.replace(request, read, &built, &artifacts);
         self.log.say(&format!("done in {:.2?}", started.elapsed()));
         let mut said: Vec<_> = heard.try_iter().map(directives::warning).collect();
-        said.extend(self.advice(&artifacts, started.elapsed()));
+        said.extend(self.advice(&inputs, &artifacts, started.elapsed()));
         self.finish(artifacts, &inputs.watched, said)
     }
 
     fn placeholder(&self, reason: &str) -> Result<Artifacts, Error> {
         self.log.say(&format!("placeholder only: {reason}"));
-        let artifacts = outputs::placeholder(self.caller.out_dir(), &self.config, reason)?;
+        let compiler = self.consumer_compiler.as_ref();
+        let for_eryx = compiler.is_some_and(|compiler| *compiler.identity() == Identity::Eryx);
+        let out_dir = self.caller.out_dir();
+        let artifacts = outputs::placeholder(out_dir, &self.config, reason, for_eryx)?;
         self.finish(artifacts, &[], Vec::new())
     }
 
@@ -265,7 +285,7 @@ impl Builder {
     }
 
     /// Who makes native code and for what, if any is to be made.
-    fn native(&self) -> Result<Option<NativePlan<'_>>, Error> {
+    fn native(&self, inputs: &Inputs) -> Result<Option<NativePlan<'_>>, Error> {
         let Some(precompile) = &self.config.precompile else {
             return Ok(None);
         };
@@ -276,9 +296,8 @@ impl Builder {
                 NativeCompiler::Ours(Precompiler::all(precompile, &target, debug)?)
             }
             Some(compiler) => {
-                let executable = std::env::current_exe()
-                    .map_err(|e| Error::io("find", Path::new("the running executable"), e))?;
-                NativeCompiler::Consumer(compiler, executable)
+                let made_by = MadeBy::of(compiler, inputs.eryx.as_ref())?;
+                NativeCompiler::Consumer(compiler, made_by)
             }
         };
         Ok(Some(NativePlan {
@@ -304,8 +323,16 @@ impl Builder {
         })
     }
 
-    fn advice(&self, artifacts: &Artifacts, took: Duration) -> Vec<Directive> {
-        advice::advice(&self.config, artifacts, took)
+    fn advice(&self, inputs: &Inputs, artifacts: &Artifacts, took: Duration) -> Vec<Directive> {
+        let mut advice = advice::advice(&self.config, artifacts, took);
+        if let (Some((version, _)), None, true) = (
+            &inputs.eryx,
+            &self.config.precompile,
+            self.config.warn_unoptimized,
+        ) {
+            advice.push(advice::native_code_for_eryx(version));
+        }
+        advice
     }
 
     /// Tells cargo what every build ends with, whatever it did.

@@ -101,6 +101,38 @@ pub use builder::Builder;
 pub use config::{CompilerChoice, Config, CpuLevel, Extension, OptLevel, Precompile};
 pub use error::{Error, Report};
 
+/// As [`run`], and has the consumer's own `eryx` make native code of the snapshot.
+///
+/// `eryx` has to be in `[build-dependencies]`, with the feature `embedded` or `preinit`, in
+/// the version that the program uses. Gives what [`run`] returns. In the program,
+/// `include!(concat!(env!("OUT_DIR"), "/python.rs"))` brings `python::sandbox()`, an
+/// `eryx::SandboxBuilder` with native code, standard library and packages.
+///
+/// ```ignore
+/// // build.rs
+/// fn main() -> Result<(), eryx_preinit_build::Error> {
+///     eryx_preinit_build::run_with_eryx!().map(drop)
+/// }
+/// // main.rs
+/// include!(concat!(env!("OUT_DIR"), "/python.rs"));
+/// let sandbox = python::sandbox().build()?;
+/// ```
+#[macro_export]
+macro_rules! run_with_eryx {
+    () => {
+        $crate::Builder::from_env().and_then(|mut builder| {
+            builder
+                .precompile_with_eryx(|wasm, target| {
+                    ::eryx::PythonExecutor::precompile_with_target(
+                        wasm,
+                        ::core::option::Option::Some(target),
+                    )
+                })
+                .build()
+        })
+    };
+}
+
 /// Builds what `[package.metadata.eryx]` asks for and tells cargo about it.
 ///
 /// Returns what was written. On failure nothing that an earlier build wrote is

@@ -1,9 +1,10 @@
 //! What a build leaves in OUT_DIR for the program to include.
 
 use crate::artifacts::{Artifact, Artifacts};
+use crate::cargo::directives::prefix;
 use crate::config::{Config, Precompile};
 use crate::error::Error;
-use crate::native::loader::{self, Loader};
+use crate::native::loader::{self, EryxLoader, Loader};
 use crate::pipeline::Built;
 use crate::pipeline::native::NativePlan;
 use crate::store::digest::{Blob, Digest};
@@ -103,17 +104,33 @@ pub(crate) fn publish_built(
 ) -> Result<Published, Error> {
     let made = built.native.as_ref().zip(native);
     let path = wasm.with_extension("cwasm");
+    let variables = prefix(&wasm.file_stem().unwrap_or_default().to_string_lossy());
+    let file_name = &path.file_name().unwrap_or_default().to_string_lossy();
     let loader = made.and_then(|(made, (plan, precompile))| {
-        let loader = Loader {
-            file_name: &path.file_name().unwrap_or_default().to_string_lossy(),
-            code: &made.blob.bytes,
-            digest: made.blob.digest,
-            compiler: made.compiler?,
-            target: &plan.target,
-            precompile,
-            imports,
+        let text = match made.compiler {
+            Some(compiler) => Loader {
+                file_name,
+                variables: &variables,
+                code: &made.blob.bytes,
+                digest: made.blob.digest,
+                compiler,
+                target: &plan.target,
+                precompile,
+                imports,
+            }
+            .render(),
+            None if plan.is_for_eryx() => EryxLoader {
+                file_name,
+                digest: made.blob.digest,
+                target: &plan.target,
+                imports,
+                stdlib: &built.stdlib,
+                site_packages: built.site_packages.tree.as_deref(),
+            }
+            .render(),
+            None => return None,
         };
-        Some((Blob::from(loader.render().into_bytes()), made.cached))
+        Some((Blob::from(text.into_bytes()), made.cached))
     });
     let native = made.map(|(made, _)| Output::new(path.clone(), &made.blob, made.cached));
     publish(&Outputs {
@@ -134,11 +151,12 @@ pub(crate) fn placeholder(
     out_dir: &Path,
     config: &Config,
     reason: &str,
+    for_eryx: bool,
 ) -> Result<Artifacts, Error> {
     let wasm = out_dir.join(&config.output);
     let component = Blob::from(sections::Kind::Component.header().to_vec());
     let native = Blob::from(Vec::new());
-    let loader = Blob::from(loader::placeholder(reason).into_bytes());
+    let loader = Blob::from(loader::placeholder(reason, for_eryx).into_bytes());
     let beside = |extension, blob| {
         let wanted = config.precompile.is_some();
         wanted.then(|| Output::new(wasm.with_extension(extension), blob, false))

@@ -54,6 +54,17 @@ pub(crate) fn advice(config: &Config, artifacts: &Artifacts, took: Duration) -> 
     directives
 }
 
+/// For a program that has eryx compile the component whenever it starts.
+pub(crate) fn native_code_for_eryx(version: &str) -> Directive {
+    Directive::Warning(format!(
+        "eryx-preinit-build: eryx {version} will compile python.wasm at every start of the program, \
+         which takes seconds to minutes; to have it done here, once, write `fn main() -> \
+         Result<(), eryx_preinit_build::Error> {{ eryx_preinit_build::run_with_eryx!().map(drop) }}` \
+         in build.rs, with eryx in [build-dependencies] (docs/native-code.md, \"For eryx\"; \
+         warn-unoptimized = false in [package.metadata.eryx] hides this)"
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

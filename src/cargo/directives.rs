@@ -140,7 +140,7 @@ fn variables_of(artifacts: &Artifacts, output: &str, first: bool) -> Result<Vec<
 const PYTHON: &str = "ERYX_PYTHON_";
 
 /// What the names of an output's variables start with.
-fn prefix(output: &str) -> String {
+pub(crate) fn prefix(output: &str) -> String {
     let letters = output.chars().map(|c| match c.is_ascii_alphanumeric() {
         true => c.to_ascii_uppercase(),
         false => '_',

@@ -8,10 +8,11 @@
 
 use crate::error::{Error, Report};
 use crate::log::Log;
+use crate::store::digest::KeyBuilder;
 use cargo_metadata::semver::Version;
-use cargo_metadata::{CargoOpt, Metadata, MetadataCommand, Package};
+use cargo_metadata::{CargoOpt, Metadata, MetadataCommand, Node, Package, PackageId};
 use serde::{Deserialize, Serialize};
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 
 /// The consumer's own package.
@@ -35,6 +36,8 @@ pub(crate) struct Located {
     pub(crate) direct: bool,
     /// Whether it comes from a registry, so that its files never change.
     pub(crate) immutable: bool,
+    /// Of `eryx`: a digest of its dependencies, with their versions and features.
+    pub(crate) built_of: String,
 }
 
 /// What the graph holds of `eryx`.
@@ -200,6 +203,10 @@ fn locate(metadata: &Metadata, root: Option<&Package>) -> Graph {
                     .map(|dir| dir.as_std_path().to_owned())
                     .unwrap_or_default(),
                 direct: direct.contains(&package.id),
+                built_of: match name {
+                    "eryx" => built_of(&nodes, &package.id),
+                    _ => String::new(),
+                },
                 immutable: package.source.as_ref().is_some_and(|source| {
                     source.repr.starts_with("registry+") || source.repr.starts_with("sparse+")
                 }),
@@ -212,6 +219,28 @@ fn locate(metadata: &Metadata, root: Option<&Package>) -> Graph {
         eryx: find("eryx"),
         runtimes: find("eryx-runtime"),
     }
+}
+
+/// A digest of the package and all it depends on: identifiers hold names, versions and
+/// sources.
+fn built_of(nodes: &HashMap<&PackageId, &Node>, package: &PackageId) -> String {
+    let mut found = BTreeSet::from([package]);
+    let mut queue = vec![package];
+    while let Some(id) = queue.pop() {
+        for dependency in nodes.get(id).iter().flat_map(|node| &node.dependencies) {
+            if found.insert(dependency) {
+                queue.push(dependency);
+            }
+        }
+    }
+    let mut key = KeyBuilder::new("built of");
+    for id in found {
+        key.part("package", id.repr.as_bytes());
+        for feature in nodes.get(id).iter().flat_map(|node| &node.features) {
+            key.part("feature", feature.as_bytes());
+        }
+    }
+    key.finish().to_string()
 }
 
 fn package_of<'a>(metadata: &'a Metadata, manifest: &Path) -> Result<&'a Package, Error> {
@@ -346,6 +375,7 @@ mod tests {
             dir: format!("/registry/x-{version}").into(),
             direct,
             immutable: true,
+            built_of: String::new(),
         }
     }
 

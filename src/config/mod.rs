@@ -51,6 +51,7 @@ const KEYS: &[&str] = &[
     "site-packages",
     "setup",
     "setup-code",
+    "trace",
     "engine",
     "strip",
     "verify",
@@ -113,6 +114,10 @@ pub struct Config {
     /// `setup-code`: Python code, in place of the file that `setup` names.
     /// Default: none.
     pub setup_code: Option<String>,
+    /// `trace`: leave the tracing of a runtime before 0.6 on, which tells eryx's trace
+    /// events of every line that runs, and takes hundreds of times as long for it. Later
+    /// runtimes trace when the program asks for it. Default: `false`.
+    pub trace: bool,
     /// `engine`: the compiler for the code that runs at build time, `"auto"`,
     /// `"winch"` or `"cranelift"`. Default: `"auto"`.
     pub engine: CompilerChoice,
@@ -213,6 +218,7 @@ impl Default for Config {
             site_packages: None,
             setup: None,
             setup_code: None,
+            trace: false,
             engine: CompilerChoice::Auto,
             strip: true,
             verify: true,
@@ -266,6 +272,7 @@ impl Config {
             site_packages: fields.path("site-packages"),
             setup: fields.path("setup"),
             setup_code: fields.setup_code(),
+            trace: fields.boolean("trace", default.trace),
             engine: fields.engine(),
             strip: fields.boolean("strip", default.strip),
             verify: fields.boolean("verify", default.verify),

@@ -17,6 +17,7 @@ impl Config {
             site_packages,
             setup,
             setup_code,
+            trace,
             engine,
             strip,
             verify,
@@ -61,6 +62,7 @@ impl Config {
             .part("memory-limit", &memory_limit.to_le_bytes())
             .part("cache-size", &cache_size.to_le_bytes());
         for (label, on) in [
+            ("trace", trace),
             ("strip", strip),
             ("verify", verify),
             ("warn-unoptimized", warn_unoptimized),

@@ -79,6 +79,7 @@ fn every_key_is_read() {
         "stdlib": "lib/python-stdlib.tar.zst",
         "site-packages": "/abs/site",
         "setup": "python/warm.py",
+        "trace": true,
         "engine": "winch",
         "strip": false,
         "verify": false,
@@ -110,6 +111,7 @@ fn every_key_is_read() {
         site_packages: Some("/abs/site".into()),
         setup: Some("/m/python/warm.py".into()),
         setup_code: None,
+        trace: true,
         engine: CompilerChoice::Winch,
         strip: false,
         verify: false,
@@ -156,7 +158,7 @@ fn the_report_on_a_bad_block_word_for_word() {
     assert_eq!(
         format!("{error:?}"),
         r#"eryx-preinit-build failed in stage config: 12 problems in [package.metadata.eryx] of /m/Cargo.toml
-  - package.metadata.eryx.bundle: unknown key; the keys are `imports`, `on-restore`, `extensions`, `packages`, `runtime`, `stdlib`, `site-packages`, `setup`, `setup-code`, `engine`, `strip`, `verify`, `output`, `timeout`, `memory-limit`, `cache-dir`, `cache-size`, `warn-unoptimized`, `summary` and `precompile`
+  - package.metadata.eryx.bundle: unknown key; the keys are `imports`, `on-restore`, `extensions`, `packages`, `runtime`, `stdlib`, `site-packages`, `setup`, `setup-code`, `trace`, `engine`, `strip`, `verify`, `output`, `timeout`, `memory-limit`, `cache-dir`, `cache-size`, `warn-unoptimized`, `summary` and `precompile`
   - package.metadata.eryx.site_packages: unknown key; keys are written with `-`: `site-packages`
   - package.metadata.eryx.imports[2]: `os; rm` is not a Python module name (parts separated by `.`, each made of letters, digits and `_` and not starting with a digit)
   - package.metadata.eryx.imports[3]: `json` repeats imports[0]

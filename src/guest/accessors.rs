@@ -1,6 +1,7 @@
 //! The state of a finished guest, as wizer reads it.
 
 use crate::error::{Error, Report};
+use crate::guest::environment;
 use crate::guest::failure::Failure;
 use crate::guest::instance::Guest;
 use wasmtime::component::{Lift, WasmList};
@@ -8,6 +9,12 @@ use wasmtime::error::Context as _;
 use wasmtime_wizer::{ComponentContext, ComponentInstanceState, Wizer};
 
 impl Guest {
+    /// Has the snapshot say that no environment variables were read yet; C code has them
+    /// at the address `environ` of the component's only memory.
+    pub(crate) fn forget_environment(&mut self, environ: Option<u32>) {
+        self.environ = environ;
+    }
+
     /// The component in the state that the guest is in.
     ///
     /// # Errors
@@ -85,9 +92,18 @@ impl ComponentInstanceState for Guest {
         func: &str,
         contents: impl FnOnce(&[u8]) + Send,
     ) {
-        match self.access::<WasmList<u8>>(instance, func).await {
-            Some(list) => contents(list.as_le_slice(&self.store)),
-            None => contents(&[]),
+        let list: Option<WasmList<u8>> = self.access(instance, func).await;
+        let memory = list
+            .as_ref()
+            .map_or(&[][..], |list| list.as_le_slice(&self.store));
+        match self.environ {
+            Some(environ) => {
+                let mut memory = memory.to_vec();
+                let forgotten = environment::forget(&mut memory, environ);
+                contents(&memory);
+                self.environment_forgotten |= forgotten;
+            }
+            None => contents(memory),
         }
     }
 

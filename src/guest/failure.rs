@@ -17,6 +17,15 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// Of code of this crate, which is right if the runtime is.
+    pub(crate) fn of_own_code(summary: &str, message: String) -> Self {
+        Self::Final(Error::Import(
+            Report::new(summary)
+                .traceback_text(message)
+                .hint("please report this with the versions in use"),
+        ))
+    }
+
     pub(crate) fn into_error(self) -> Error {
         match self {
             Self::Final(error) | Self::Trap(error) => error,

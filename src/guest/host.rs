@@ -35,6 +35,8 @@ pub(crate) struct GuestSetup<'a> {
     pub(crate) seed: [u8; 32],
     /// What all linear memories may take together, in bytes.
     pub(crate) memory_limit: u64,
+    /// Its environment variables.
+    pub(crate) environment: &'a [(&'a str, &'a str)],
     /// Where the folder behind /tmp is made.
     pub(crate) scratch: &'a Path,
 }
@@ -62,10 +64,7 @@ impl Host {
         let clock = wall_clock.starting_at_zero();
         let mut builder = WasiCtxBuilder::new();
         builder
-            .env("PYTHONHOME", "/python-stdlib")
-            .env("PYTHONPATH", "/python-stdlib:/site-packages")
-            .env("PYTHONUNBUFFERED", "1")
-            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .envs(guest_setup.environment)
             .stdout(output.clone())
             .stderr(output.clone())
             .insecure_random(Deterministic::new(

@@ -14,6 +14,10 @@ pub(crate) struct Guest {
     pub(crate) store: Store<Host>,
     pub(super) instance: Instance,
     timeout: Duration,
+    /// Where C code has its environment variables.
+    pub(super) environ: Option<u32>,
+    /// Whether the snapshot says that none were read yet.
+    pub(crate) environment_forgotten: bool,
     /// Whether the code executed last left a global `result`, which the runtime takes
     /// for its answer, and takes away.
     pub(crate) left_result: bool,
@@ -41,6 +45,8 @@ impl Guest {
                 store,
                 instance,
                 timeout,
+                environ: None,
+                environment_forgotten: false,
                 left_result: false,
                 unreadable: None,
             }),
@@ -212,6 +218,7 @@ mod tests {
             epoch_seconds: host::DEFAULT_EPOCH_SECONDS,
             seed: [0; 32],
             memory_limit: 64 << 20,
+            environment: &[],
             scratch: folder,
         }
     }

@@ -1,7 +1,13 @@
-# Runs last before the snapshot. Whatever the system's randomness seeded so far is
-# the same in every instance of the snapshot, so it is seeded again when an instance
-# executes its first code: the runtime compiles that code through
-# `builtins.compile`, where a one-shot object waits.
+# Runs last before the snapshot, and leaves what an instance needs before its first code.
+#
+# The environment is read again: `build` holds the names that the build passed. What code
+# set itself stays, where the host passes no other value.
+#
+# Whatever the system's randomness seeded so far is the same in every instance of the
+# snapshot, so it is seeded again.
+#
+# All that happens when an instance executes its first code: the runtime compiles that code
+# through `builtins.compile`, where a one-shot object waits.
 #
 # `seeds` holds the seeds that the host gave out, as integers; `hooks` what
 # `on-restore` names, as (module, attribute) pairs; `blocks` how far to look.
@@ -9,7 +15,7 @@
 import builtins
 
 
-def prepare(seeds, hooks, blocks):
+def prepare(seeds, hooks, blocks, build):
     import gc
     import sys
 
@@ -42,10 +48,10 @@ def prepare(seeds, hooks, blocks):
     logging = standard(sys.modules, "logging")
     if not isinstance(getattr(logging, "_startTime", None), int):
         logging = None
-    if not (generators or registered or calls or logging):
-        return
     from time import time_ns
+    import os
 
+    own = {name: value for name, value in os.environ.items() if name not in build}
     seed = twister().seed if generators else None
     compile = builtins.compile
 
@@ -58,6 +64,11 @@ def prepare(seeds, hooks, blocks):
         def __call__(self):
             builtins.compile = compile
             try:
+                # Has libc read its list, which was never read as far as it knows.
+                os.unsetenv("ERYX_PREINIT_BUILD")
+                os.reload_environ()
+                for name, value in own.items():
+                    os.environ.setdefault(name, value)
                 for generator in generators:
                     seed(generator)
                 if logging:
@@ -170,4 +181,4 @@ def seeded(seeds, blocks):
     return found
 
 
-prepare(seeds, hooks, blocks)
+prepare(seeds, hooks, blocks, build)

@@ -1,4 +1,5 @@
-//! Fresh randomness after restore.
+//! What an instance needs before its first code: fresh randomness, and the environment of
+//! its host (`environment.rs`).
 //!
 //! A snapshot freezes whatever was seeded while it was made, and every instance
 //! would draw the same numbers. So the last code executed before the snapshot
@@ -11,6 +12,7 @@
 //! the sequence of one of them was seeded by the system. A state on no such sequence
 //! comes from a program's own seed, which is meant to give the same numbers always.
 
+use crate::guest::environment;
 use std::fmt::Write as _;
 
 const SCRIPT: &str = include_str!("reseed.py");
@@ -74,7 +76,11 @@ pub(crate) fn code(seeds: &[Vec<u8>], on_restore: &[String]) -> String {
         let (module, attribute) = hook.split_once(':').unwrap_or((hook, ""));
         let _ = write!(code, "('{module}', '{attribute}'),");
     }
-    let _ = write!(code, "], 'blocks': {BLOCKS}}})\n_eryx_preinit_reseed()\n");
+    let _ = write!(code, "], 'blocks': {BLOCKS}, 'build': [");
+    for (name, _) in environment::BUILD {
+        let _ = write!(code, "'{name}',");
+    }
+    code.push_str("]})\n_eryx_preinit_reseed()\n");
     code
 }
 

@@ -17,6 +17,9 @@ impl Guest {
         let mut timing = Timing::default();
         // What start-up drew is CPython's own.
         self.store.data_mut().take_other_draws();
+        if !script.trace {
+            self.stop_tracing().await?;
+        }
         if script.watch {
             self.watch().await?;
         }

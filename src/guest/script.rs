@@ -9,6 +9,8 @@ pub(crate) struct Script<'a> {
     pub(crate) on_restore: &'a [String],
     /// What runs after the imports.
     pub(crate) setup: Option<&'a Setup>,
+    /// `Config::trace`.
+    pub(crate) trace: bool,
     /// Whether to watch what packages, or the set-up, ask the import system for.
     pub(crate) watch: bool,
     /// For start-up, for each import, and for the set-up.
@@ -46,6 +48,8 @@ pub(crate) struct Draw {
 pub(crate) struct Observed {
     /// Files that are still open, by their paths in the guest.
     pub(crate) left_open: Vec<String>,
+    /// Whether instances see the environment variables of their host.
+    pub(crate) environment_forgotten: bool,
     pub(crate) watched: Watched,
     pub(crate) draws: Vec<Draw>,
     /// Whether the set-up leaves a global `result`.

@@ -12,6 +12,7 @@ use crate::guest::host::GuestSetup;
 use crate::guest::instance::Guest;
 use crate::guest::restore::RESTORED;
 use crate::guest::script::{Observed, Script, Timing};
+use crate::wasm::environ;
 use std::time::{Duration, Instant};
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -22,17 +23,26 @@ pub(crate) struct Instrumented<'a> {
     pub(crate) context: ComponentContext<'a>,
     /// The instrumented component, still without bodies.
     pub(crate) skeleton: Vec<u8>,
+    /// Where C code has its environment variables.
+    environ: Option<u32>,
 }
 
 /// # Errors
 /// [`Error::Compile`] when the component is invalid, or does what a snapshot
 /// cannot capture.
 pub(crate) fn instrument(skeleton: &[u8]) -> Result<Instrumented<'_>, Error> {
+    let failed = |report: Report| Error::Compile(report);
+    let summary = "cannot instrument the component";
+    let environ = environ::address(skeleton).map_err(|e| failed(Report::new(summary).source(e)))?;
     let instrument = || Wizer::new().instrument_component(skeleton);
     let (context, skeleton) = caught("wasmtime-wizer", instrument)
-        .map_err(Error::Compile)?
-        .map_err(|e| Error::Compile(Report::new("cannot instrument the component").source(e)))?;
-    Ok(Instrumented { context, skeleton })
+        .map_err(failed)?
+        .map_err(|e| failed(Report::new(summary).source(e)))?;
+    Ok(Instrumented {
+        context,
+        skeleton,
+        environ,
+    })
 }
 
 /// Starts Python, runs the script, and returns the snapshot, without bodies.
@@ -47,13 +57,15 @@ pub(crate) fn take(
         let mut guest = Guest::start(component, guest_setup, script.timeout).await?;
         let start = started.elapsed();
         guest.check_isolation()?;
-        let (mut timing, observed) = guest.run_script(guest_setup, script).await?;
+        let (mut timing, mut observed) = guest.run_script(guest_setup, script).await?;
         timing.start = start;
         guest.reseed(script.on_restore).await?;
         guest.finalize().await?;
+        guest.forget_environment(instrumented.environ);
         let started = Instant::now();
         let snapshot = guest.snapshot(&instrumented.context).await?;
         timing.snapshot = started.elapsed();
+        observed.environment_forgotten = guest.environment_forgotten;
         guest.works(RESTORED, observed.hooks(script)).await?;
         Ok((snapshot, timing, observed))
     })

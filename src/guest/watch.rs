@@ -1,6 +1,5 @@
 //! What packages ask the import system for, and who registers to run on restore.
 
-use crate::error::{Error, Report};
 use crate::guest::failure::Failure;
 use crate::guest::instance::Guest;
 use crate::guest::script::Watched;
@@ -8,6 +7,8 @@ use crate::guest::user_code::literal;
 
 const WATCH: &str = include_str!("watch.py");
 const WATCHED: &str = include_str!("watched.py");
+
+const UNWATCHED: &str = "the import system cannot be watched";
 
 /// `snapshot_restore_py`, for packages that register functions with it.
 const SNAPSHOT_RESTORE: &str = include_str!("snapshot_restore.py");
@@ -33,7 +34,7 @@ impl Guest {
         );
         self.execute(&code, "import hook")
             .await?
-            .map_err(own_code_failed)
+            .map_err(|message| Failure::of_own_code(UNWATCHED, message))
     }
 
     /// What was written down; the import system is left as it was.
@@ -41,18 +42,9 @@ impl Guest {
         self.store.data_mut().take_output();
         self.execute(WATCHED, "import hook")
             .await?
-            .map_err(own_code_failed)?;
+            .map_err(|message| Failure::of_own_code(UNWATCHED, message))?;
         Ok(parse(&self.store.data().take_output()))
     }
-}
-
-/// For code of this crate, which is right if the runtime is.
-fn own_code_failed(message: String) -> Failure {
-    Failure::Final(Error::Import(
-        Report::new("the import system cannot be watched")
-            .traceback_text(message)
-            .hint("please report this with the versions in use"),
-    ))
 }
 
 #[cfg(test)]

@@ -27,6 +27,9 @@ pub(crate) struct Inputs {
     pub(crate) setup: Option<PathBuf>,
     /// The version of the runtime package, where a graph told it.
     pub(crate) runtime_version: Option<String>,
+    /// The consumer's `eryx`, where the graph told of one: its version, and a digest of all
+    /// it is built of.
+    pub(crate) eryx: Option<(String, String)>,
     /// Inputs that can change without Cargo.toml or Cargo.lock changing.
     pub(crate) watched: Vec<PathBuf>,
 }
@@ -87,6 +90,8 @@ impl Inputs {
                 None => StdlibSource::Embedded,
             },
         };
+        let eryx = graph.as_ref().map(Graph::eryx).transpose()?.flatten();
+        let eryx = eryx.map(|eryx| (eryx.version.to_string(), eryx.built_of.clone()));
         let packages = Sources::locate(config, out_dir)?;
         watched.extend(packages.watched.iter().cloned());
         watched.extend(config.setup.clone());
@@ -96,6 +101,7 @@ impl Inputs {
             packages,
             setup: config.setup.clone(),
             runtime_version,
+            eryx,
             watched,
         })
     }
@@ -193,6 +199,7 @@ mod tests {
             .unwrap(),
             setup: None,
             runtime_version: None,
+            eryx: None,
             watched: Vec::new(),
         }
     }

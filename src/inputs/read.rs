@@ -83,6 +83,7 @@ mod tests {
             packages: Sources::locate(&config, Path::new("out")).unwrap(),
             setup: None,
             runtime_version: None,
+            eryx: None,
             watched: Vec::new(),
         };
         let read = ReadInputs::read(&inputs, &[], None).unwrap();

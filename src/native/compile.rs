@@ -163,15 +163,28 @@ type Compile =
 
 /// A compiler of the consumer's, and where in the consumer's code it was given.
 #[derive(Clone)]
-pub(crate) struct ConsumerCompiler(Arc<Compile>, String);
+pub(crate) struct ConsumerCompiler {
+    compile: Arc<Compile>,
+    identity: Identity,
+}
+
+/// What tells a compiler of the consumer's from others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Identity {
+    /// The place in the consumer's code where it was given, and so the executable.
+    Place(String),
+    /// It is `eryx`, in the version that the dependency graph tells.
+    Eryx,
+}
 
 impl fmt::Debug for ConsumerCompiler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "precompile_with at {}", self.1)
+        write!(f, "a compiler of the consumer's: {:?}", self.identity)
     }
 }
 
 impl ConsumerCompiler {
+    /// A function that is known by its `place`.
     pub(crate) fn new<E>(
         compile: impl Fn(&[u8], &str) -> Result<Vec<u8>, E> + Send + Sync + 'static,
         place: &Location<'_>,
@@ -179,37 +192,47 @@ impl ConsumerCompiler {
     where
         E: Into<Box<dyn StdError + Send + Sync>>,
     {
+        Self::with(compile, Identity::Place(place.to_string()))
+    }
+
+    /// A function that calls the compiler of the consumer's `eryx`.
+    pub(crate) fn eryx<E>(
+        compile: impl Fn(&[u8], &str) -> Result<Vec<u8>, E> + Send + Sync + 'static,
+    ) -> Self
+    where
+        E: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        Self::with(compile, Identity::Eryx)
+    }
+
+    fn with<E>(
+        compile: impl Fn(&[u8], &str) -> Result<Vec<u8>, E> + Send + Sync + 'static,
+        identity: Identity,
+    ) -> Self
+    where
+        E: Into<Box<dyn StdError + Send + Sync>>,
+    {
         let compile = move |wasm: &[u8], target: &str| compile(wasm, target).map_err(Into::into);
-        Self(Arc::new(compile), place.to_string())
+        Self {
+            compile: Arc::new(compile),
+            identity,
+        }
     }
 
-    /// Where in the consumer's code it was given.
-    pub(crate) fn place(&self) -> &str {
-        &self.1
-    }
-
-    /// What its code depends on. The executable that runs holds the function, and
-    /// every crate it calls, in the version and with the features cargo resolved;
-    /// the place tells it from others there.
-    pub(crate) fn key(&self, wasm: Digest, target: &Target, executable: Digest) -> Digest {
-        KeyBuilder::new("precompile_with")
-            .part("snapshot", &wasm.0)
-            .part("target", target.triple.as_bytes())
-            .part("executable", &executable.0)
-            .part("place", self.1.as_bytes())
-            .finish()
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     /// # Errors
     /// [`Error::Precompile`] with the function's own error.
     pub(crate) fn compile(&self, wasm: &[u8], target: &Target) -> Result<Vec<u8>, Error> {
-        (self.0)(wasm, &target.triple).map_err(|error| {
+        (self.compile)(wasm, &target.triple).map_err(|error| {
+            let what = match self.identity {
+                Identity::Place(_) => "the function given to `precompile_with`",
+                Identity::Eryx => "eryx's own compiler",
+            };
             Error::Precompile(
-                Report::new(format!(
-                    "the function given to `precompile_with` failed for {}",
-                    target.triple
-                ))
-                .source(error),
+                Report::new(format!("{what} failed for {}", target.triple)).source(error),
             )
         })
     }

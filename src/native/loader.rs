@@ -10,12 +10,15 @@ use crate::guest::engine::Compiler;
 use crate::native::artifact::Artifact;
 use crate::native::target::Target;
 use crate::store::digest::Digest;
+use std::path::Path;
 
 // The checksum, for this crate and for the generated file: the same code.
 include!("loader/checksum.rs");
 const CHECKSUM: &str = include_str!("loader/checksum.rs");
 
 const TEMPLATE: &str = include_str!("loader/python.rs.in");
+const ERYX: &str = include_str!("loader/eryx.rs.in");
+const ERYX_PLACEHOLDER: &str = include_str!("loader/eryx-placeholder.rs.in");
 const PLACEHOLDER: &str = include_str!("loader/placeholder.rs.in");
 
 /// What is mapped starts at a page.
@@ -25,6 +28,8 @@ const PAGE_BYTES: u64 = 4096;
 pub(crate) struct Loader<'a> {
     /// The file beside it in OUT_DIR.
     pub(crate) file_name: &'a str,
+    /// What the names of the output's variables start with.
+    pub(crate) variables: &'a str,
     pub(crate) code: &'a [u8],
     pub(crate) digest: Digest,
     pub(crate) compiler: Compiler,
@@ -52,12 +57,13 @@ impl Loader<'_> {
         let alignment = artifact.as_ref().map_or(1, Artifact::alignment);
         let values = [
             ("@VERSION@", env!("CARGO_PKG_VERSION").to_owned()),
+            ("@VARIABLES@", self.variables.to_owned()),
             ("@FILE@", literal(&format!("/{}", self.file_name))),
             ("@ALIGN@", alignment.max(PAGE_BYTES).to_string()),
             ("@BYTES@", self.code.len().to_string()),
             ("@SHA256@", literal(&self.digest.to_string())),
             ("@CHECKSUM@", format!("{:#018x}", checksum.finish())),
-            ("@IMPORTS@", self.imports()),
+            ("@IMPORTS@", list(self.imports)),
             ("@TARGET@", literal(&self.target.triple)),
             ("@CPU@", literal(self.precompile.cpu.name())),
             ("@COMPILER@", literal(self.compiler.name())),
@@ -70,17 +76,50 @@ impl Loader<'_> {
         ];
         fill(TEMPLATE, &values)
     }
+}
 
-    fn imports(&self) -> String {
-        let names: Vec<String> = self.imports.iter().map(|name| literal(name)).collect();
-        format!("&[{}]", names.join(", "))
+/// `names` as a Rust slice of strings.
+fn list(names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(|name| literal(name)).collect();
+    format!("&[{}]", names.join(", "))
+}
+
+/// What the generated file for eryx describes.
+pub(crate) struct EryxLoader<'a> {
+    /// The file beside it in OUT_DIR.
+    pub(crate) file_name: &'a str,
+    pub(crate) digest: Digest,
+    pub(crate) target: &'a Target,
+    pub(crate) imports: &'a [String],
+    pub(crate) stdlib: &'a Path,
+    pub(crate) site_packages: Option<&'a Path>,
+}
+
+impl EryxLoader<'_> {
+    /// The text of the file.
+    pub(crate) fn render(&self) -> String {
+        let folder = |path: &Path| literal(&path.to_string_lossy());
+        let site_packages = self.site_packages.map_or_else(|| literal(""), folder);
+        let values = [
+            ("@VERSION@", env!("CARGO_PKG_VERSION").to_owned()),
+            ("@FILE@", literal(&format!("/{}", self.file_name))),
+            ("@SHA256@", literal(&self.digest.to_string())),
+            ("@IMPORTS@", list(self.imports)),
+            ("@TARGET@", literal(&self.target.triple)),
+            ("@STDLIB@", folder(self.stdlib)),
+            ("@SITE_PACKAGES@", site_packages),
+        ];
+        fill(ERYX, &values)
     }
 }
 
 /// The file of a build that wrote no Python: it compiles, and does not load.
-pub(crate) fn placeholder(reason: &str) -> String {
+pub(crate) fn placeholder(reason: &str, for_eryx: bool) -> String {
     fill(
-        PLACEHOLDER,
+        match for_eryx {
+            true => ERYX_PLACEHOLDER,
+            false => PLACEHOLDER,
+        },
         &[
             ("@VERSION@", env!("CARGO_PKG_VERSION").to_owned()),
             ("@REASON@", literal(reason)),
@@ -143,6 +182,7 @@ mod tests {
         let target = Target::resolve(&precompile, None).unwrap();
         let loader = Loader {
             file_name: "python.cwasm",
+            variables: "ERYX_PYTHON_",
             code: b"",
             digest: Digest::of(b""),
             compiler: Compiler::Winch,
@@ -150,7 +190,17 @@ mod tests {
             precompile: &precompile,
             imports: &["json".to_owned()],
         };
-        for text in [loader.render(), placeholder("a \"reason\"")] {
+        let eryx = EryxLoader {
+            file_name: "python.cwasm",
+            digest: Digest::of(b""),
+            target: &target,
+            imports: &[],
+            stdlib: Path::new("/out/stdlib"),
+            site_packages: None,
+        };
+        assert!(eryx.render().contains(r#"sandbox_at("/out/stdlib", "")"#));
+        let placeholders = [false, true].map(|eryx| placeholder("a \"reason\"", eryx));
+        for text in [loader.render(), eryx.render()].iter().chain(&placeholders) {
             assert!(!text.contains('@'), "{text}");
         }
         assert!(

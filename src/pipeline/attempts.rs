@@ -4,6 +4,7 @@
 use crate::error::{Error, Report};
 use crate::guest::draws;
 use crate::guest::engine::{self, Compiler};
+use crate::guest::environment;
 use crate::guest::failure::Failure;
 use crate::guest::host::GuestSetup;
 use crate::guest::script::{Observed, Script, Setup, Timing};
@@ -236,6 +237,7 @@ impl Attempts<'_> {
             imports: &config.imports,
             on_restore: &config.on_restore,
             setup: self.guest.setup,
+            trace: config.trace,
             watch: self.guest.site_packages.tree.is_some() || self.guest.setup.is_some(),
             timeout: config.timeout,
         }
@@ -248,6 +250,7 @@ impl Attempts<'_> {
             epoch_seconds: self.cx.epoch_seconds,
             seed: self.keys.content.0,
             memory_limit: self.cx.config.memory_limit,
+            environment: environment::BUILD,
             scratch: self.cx.folder,
         }
     }
@@ -403,7 +406,13 @@ fn frozen(observed: &Observed) -> Vec<String> {
          that name, and removes it before the next; use another name"
             .to_owned()
     });
-    left_open.chain(left_result).collect()
+    let unknown_environment = (!observed.environment_forgotten).then(|| {
+        "this runtime keeps its environment variables at an unknown place: instances see those of \
+         the build, not those of their host"
+            .to_owned()
+    });
+    let findings = left_open.chain(left_result).chain(unknown_environment);
+    findings.collect()
 }
 
 fn is_valid(linked: &[u8], wasm: &[u8]) -> Result<(), Error> {

@@ -49,6 +49,7 @@ pub(crate) struct Content<'a> {
     pub(crate) imports: &'a [String],
     pub(crate) on_restore: &'a [String],
     pub(crate) setup: Option<&'a Setup>,
+    pub(crate) trace: bool,
 }
 
 impl Content<'_> {
@@ -58,7 +59,8 @@ impl Content<'_> {
         key.part("link", &self.link.0)
             .part("stdlib", &self.stdlib.0)
             .part("epoch", &self.epoch_seconds.to_le_bytes())
-            .part("memory", &self.memory_limit.to_le_bytes());
+            .part("memory", &self.memory_limit.to_le_bytes())
+            .part("trace", &[u8::from(self.trace)]);
         if let Some(site_packages) = self.site_packages {
             key.part("site-packages", &site_packages.0);
         }
@@ -121,6 +123,15 @@ pub(crate) fn native(snapshot: Digest, precompiler: Digest, rank: usize) -> Dige
         .part("snapshot", &snapshot.0)
         .part("engine", &precompiler.0)
         .part("rank", &(rank as u64).to_le_bytes())
+        .finish()
+}
+
+/// Native code of a snapshot, by a function of the consumer's.
+pub(crate) fn native_by_consumer(snapshot: Digest, target: &str, made_by: Digest) -> Digest {
+    KeyBuilder::new("precompile_with")
+        .part("snapshot", &snapshot.0)
+        .part("target", target.as_bytes())
+        .part("made by", &made_by.0)
         .finish()
 }
 

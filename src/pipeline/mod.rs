@@ -149,6 +149,7 @@ fn keys(
         imports: &cx.config.imports,
         on_restore: &cx.config.on_restore,
         setup: read.setup.as_ref(),
+        trace: cx.config.trace,
     }
     .key();
     let engines: Vec<_> = engines

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Report};
 use crate::guest::engine::Compiler;
-use crate::native::compile::{self, ConsumerCompiler, Precompiler};
+use crate::native::compile::{self, ConsumerCompiler, Identity, Precompiler};
 use crate::native::reuse;
 use crate::native::target::Target;
 use crate::pipeline::context::Context;
@@ -10,7 +10,7 @@ use crate::pipeline::keys::{self, Keys};
 use crate::store::cache::{Entry, EntryKind, Made};
 use crate::store::digest::{Blob, Digest, KeyBuilder};
 use crate::store::files::FileStamp;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Native code of a snapshot.
 pub(crate) struct NativeCode {
@@ -25,8 +25,77 @@ pub(crate) struct NativeCode {
 pub(crate) enum NativeCompiler<'a> {
     /// This crate, in the order to try them.
     Ours(Vec<Precompiler>),
-    /// The consumer's function, in this executable.
-    Consumer(&'a ConsumerCompiler, PathBuf),
+    /// The consumer's function.
+    Consumer(&'a ConsumerCompiler, MadeBy),
+}
+
+/// What the code of a consumer's function depends on, besides what it is given.
+pub(crate) enum MadeBy {
+    /// This executable, which holds the function, and every crate it calls in the version
+    /// and with the features that cargo resolved; the place tells it from others there.
+    Executable { path: PathBuf, place: String },
+    /// The consumer's `eryx`: its version, and a digest of all it is built of.
+    Eryx { version: String, built_of: String },
+}
+
+impl MadeBy {
+    /// `eryx` is the version and the digest that the graph told.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the running executable cannot be found.
+    pub(crate) fn of(
+        compiler: &ConsumerCompiler,
+        eryx: Option<&(String, String)>,
+    ) -> Result<Self, Error> {
+        let place = match (compiler.identity(), eryx) {
+            (Identity::Eryx, Some((version, built_of))) => {
+                return Ok(Self::Eryx {
+                    version: version.clone(),
+                    built_of: built_of.clone(),
+                });
+            }
+            (Identity::Eryx, None) => "eryx",
+            (Identity::Place(place), _) => place,
+        };
+        let path = std::env::current_exe()
+            .map_err(|e| Error::io("find", Path::new("the running executable"), e))?;
+        Ok(Self::Executable {
+            path,
+            place: place.to_owned(),
+        })
+    }
+
+    /// Everything of it that decides the code, short of reading files.
+    fn request(&self, key: &mut KeyBuilder) {
+        match self {
+            Self::Executable { path, place } => {
+                key.part("place", place.as_bytes())
+                    .part("executable", path.as_os_str().as_encoded_bytes());
+                if let Ok(stamp) = FileStamp::of(path) {
+                    stamp.parts(key);
+                }
+            }
+            Self::Eryx { version, built_of } => {
+                key.part("eryx", version.as_bytes())
+                    .part("built of", built_of.as_bytes());
+            }
+        }
+    }
+
+    /// # Errors
+    /// [`Error::Io`] when the executable cannot be read.
+    fn digest(&self) -> Result<Digest, Error> {
+        let mut key = KeyBuilder::new("made by");
+        match self {
+            Self::Executable { path, place } => {
+                let program = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+                key.part("place", place.as_bytes())
+                    .part("executable", &Digest::of(&program).0);
+            }
+            Self::Eryx { .. } => self.request(&mut key),
+        }
+        Ok(key.finish())
+    }
 }
 
 /// Who makes native code, and for which machine.
@@ -39,6 +108,14 @@ pub(crate) struct NativePlan<'a> {
 }
 
 impl NativePlan<'_> {
+    /// Whether it is code for the consumer's `eryx`.
+    pub(crate) fn is_for_eryx(&self) -> bool {
+        match &self.compiler {
+            NativeCompiler::Ours(_) => false,
+            NativeCompiler::Consumer(compiler, _) => *compiler.identity() == Identity::Eryx,
+        }
+    }
+
     /// Everything that decides the code, short of reading files.
     pub(crate) fn request(&self) -> Digest {
         let mut key = KeyBuilder::new("native request");
@@ -49,13 +126,7 @@ impl NativePlan<'_> {
                     key.part("compiler", &precompiler.fingerprint().0);
                 }
             }
-            NativeCompiler::Consumer(compiler, executable) => {
-                key.part("place", compiler.place().as_bytes())
-                    .part("executable", executable.as_os_str().as_encoded_bytes());
-                if let Ok(stamp) = FileStamp::of(executable) {
-                    stamp.parts(&mut key);
-                }
-            }
+            NativeCompiler::Consumer(_, made_by) => made_by.request(&mut key),
         }
         key.finish()
     }
@@ -73,12 +144,14 @@ pub(crate) fn compile(
 ) -> Result<NativeCode, Error> {
     match &plan.compiler {
         NativeCompiler::Ours(precompilers) => ours(cx, plan, keys, precompilers, snapshot),
-        NativeCompiler::Consumer(compiler, executable) => {
-            let program =
-                std::fs::read(executable).map_err(|e| Error::io("read", executable, e))?;
-            let key = compiler.key(snapshot.digest, &plan.target, Digest::of(&program));
+        NativeCompiler::Consumer(compiler, made_by) => {
+            let target = &plan.target.triple;
+            let key = keys::native_by_consumer(snapshot.digest, target, made_by.digest()?);
             let _lock = cx.cache.lock(key);
-            let what = format!("precompile (precompile_with, {})", plan.target.triple);
+            let what = match made_by {
+                MadeBy::Executable { .. } => format!("precompile (precompile_with, {target})"),
+                MadeBy::Eryx { version, .. } => format!("precompile (eryx {version}, {target})"),
+            };
             let entry = cx.cache.memo(EntryKind::Native, key, || {
                 let compile = || compiler.compile(&snapshot.bytes, &plan.target);
                 let code = cx.log.timed(&what, compile)?;

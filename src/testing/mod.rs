@@ -6,6 +6,7 @@ mod conformance;
 use crate::error::Error;
 use crate::guest::draws;
 use crate::guest::engine::{self, Compiler};
+use crate::guest::environment;
 use crate::guest::failure::Failure;
 use crate::guest::host::{self, GuestSetup};
 use crate::guest::script::{Observed, Script, Setup};
@@ -90,8 +91,14 @@ impl Workbench {
         self.folder.path().join("site-packages")
     }
 
-    fn with_guest_setup<T>(&self, entropy: u8, run: impl FnOnce(&GuestSetup<'_>) -> T) -> T {
+    fn with_guest_setup<T>(
+        &self,
+        entropy: u8,
+        environment: &[(&str, &str)],
+        run: impl FnOnce(&GuestSetup<'_>) -> T,
+    ) -> T {
         run(&GuestSetup {
+            environment,
             stdlib: &self.stdlib,
             site_packages: &self.site_packages(),
             epoch_seconds: host::DEFAULT_EPOCH_SECONDS,
@@ -110,7 +117,7 @@ impl Workbench {
     /// snapshots are taken on: what each printed, or Python's error.
     pub(crate) fn fresh(&self, scripts: &[&str]) -> Vec<Result<String, String>> {
         let code = Code::new(self, self.linked.clone());
-        let executed = code.run(0, |component, guest_setup| {
+        let executed = code.run(0, environment::BUILD, |component, guest_setup| {
             snapshot::execute(component, guest_setup, scripts)
         });
         executed.into_iter().map(|(result, _)| result).collect()
@@ -123,9 +130,13 @@ impl Workbench {
             on_restore,
             ..Plan::default()
         });
-        let taken = self.take(&plans.collect::<Vec<_>>());
-        let taken = taken.into_iter().map(|taken| taken.unwrap().restorable);
-        taken.collect()
+        self.restorables(&plans.collect::<Vec<_>>())
+    }
+
+    /// Takes snapshots.
+    pub(crate) fn restorables(&self, plans: &[Plan<'_>]) -> Vec<Restorable<'_>> {
+        let taken = self.take(plans).into_iter();
+        taken.map(|taken| taken.unwrap().restorable).collect()
     }
 
     /// Takes snapshots, and says what was noticed, or why there is none.
@@ -144,20 +155,21 @@ impl Workbench {
                 imports: &imports,
                 on_restore: &on_restore,
                 setup: setup.as_ref(),
+                trace: plan.trace,
                 watch: true,
                 timeout: Duration::from_secs(600),
             };
-            let (taken, _, observed) = code.try_run(0, |component, guest_setup| {
-                snapshot::take(
-                    &instrumented,
-                    component,
-                    &plan.limited(guest_setup),
-                    &script,
-                )
-            })?;
-            let places = code.try_run(0, |component, guest_setup| {
-                draws::places(component, &plan.limited(guest_setup), &script)
-            })?;
+            let (taken, _, observed) =
+                code.try_run(0, environment::BUILD, |component, guest_setup| {
+                    let limited = plan.limited(guest_setup);
+                    snapshot::take(&instrumented, component, &limited, &script)
+                })?;
+            let places = match observed.draws.is_empty() {
+                true => Vec::new(),
+                false => code.try_run(0, environment::BUILD, |component, guest_setup| {
+                    draws::places(component, &plan.limited(guest_setup), &script)
+                })?,
+            };
             let whole = bodies::with_bodies(&taken, &self.linked).unwrap();
             let whole = initialize::restore_initialize(&whole).unwrap().into_owned();
             Ok(Taken {
@@ -179,6 +191,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) imports: &'a [&'a str],
     pub(crate) on_restore: &'a [&'a str],
     pub(crate) setup: Option<&'a str>,
+    pub(crate) trace: bool,
     /// In bytes, if not what is enough for everything.
     pub(crate) memory_limit: Option<u64>,
 }
@@ -210,16 +223,28 @@ impl Restorable<'_> {
     /// Executes `scripts` in one new instance, on a host whose randomness `entropy`
     /// stands for: what each printed, or Python's error.
     pub(crate) fn execute(&self, entropy: u8, scripts: &[&str]) -> Vec<Result<String, String>> {
-        let executed = self.code.run(entropy, |component, guest_setup| {
-            snapshot::execute(component, guest_setup, scripts)
-        });
+        self.execute_in(&[], entropy, scripts)
+    }
+
+    /// As [`execute`](Self::execute), with these environment variables.
+    pub(crate) fn execute_in(
+        &self,
+        environment: &[(&str, &str)],
+        entropy: u8,
+        scripts: &[&str],
+    ) -> Vec<Result<String, String>> {
+        let executed = self
+            .code
+            .run(entropy, environment, |component, guest_setup| {
+                snapshot::execute(component, guest_setup, scripts)
+            });
         executed.into_iter().map(|(result, _)| result).collect()
     }
 
     /// How long each of `scripts` takes in a new instance of `component`, which is
     /// this snapshot compiled in some other way.
     pub(crate) fn time(&self, component: &Component, scripts: &[&str]) -> Vec<Duration> {
-        let executed = self.code.bench.with_guest_setup(1, |guest_setup| {
+        let executed = self.code.bench.with_guest_setup(1, &[], |guest_setup| {
             snapshot::execute(component, guest_setup, scripts)
         });
         let executed = executed.unwrap_or_else(|failure| panic!("{:?}", failure.into_error()));
@@ -249,27 +274,31 @@ impl<'a> Code<'a> {
     fn run<T>(
         &self,
         entropy: u8,
+        environment: &[(&str, &str)],
         run: impl Fn(&Component, &GuestSetup<'_>) -> Result<T, Failure>,
     ) -> T {
-        let result = self.try_run(entropy, run);
+        let result = self.try_run(entropy, environment, run);
         result.unwrap_or_else(|error| panic!("{error:?}"))
     }
 
     fn try_run<T>(
         &self,
         entropy: u8,
+        environment: &[(&str, &str)],
         run: impl Fn(&Component, &GuestSetup<'_>) -> Result<T, Failure>,
     ) -> Result<T, Error> {
-        let result = self.bench.with_guest_setup(entropy, |guest_setup| {
-            match run(&self.start, guest_setup) {
-                Err(Failure::Trap(error)) => {
-                    eprintln!("with all bodies, after: {error:?}");
-                    let compile = || self.bench.compile(&self.bytes, Bodies::All);
-                    run(self.all.get_or_init(compile), guest_setup)
+        let result = self
+            .bench
+            .with_guest_setup(entropy, environment, |guest_setup| {
+                match run(&self.start, guest_setup) {
+                    Err(Failure::Trap(error)) => {
+                        eprintln!("with all bodies, after: {error:?}");
+                        let compile = || self.bench.compile(&self.bytes, Bodies::All);
+                        run(self.all.get_or_init(compile), guest_setup)
+                    }
+                    done => done,
                 }
-                done => done,
-            }
-        });
+            });
         result.map_err(Failure::into_error)
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod bodies;
 pub(crate) mod dylink;
+pub(crate) mod environ;
 pub(crate) mod fuse;
 pub(crate) mod initialize;
 pub(crate) mod link;

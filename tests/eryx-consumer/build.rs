@@ -15,7 +15,7 @@ fn main() -> Result<(), Error> {
         builder.config.extensions.push(Extension::new(path));
     }
     builder.config.imports.push("early".into());
-    builder.precompile_with(|wasm, target| {
+    builder.precompile_with_eryx(|wasm, target| {
         eryx::PythonExecutor::precompile_with_target(wasm, Some(target))
     });
     builder.build().map(drop)

@@ -83,6 +83,7 @@ fn what_python_sees_and_runs() {
             content(|c| c.site_packages = Some(digest("packages"))),
             content(|c| c.epoch_seconds = 3),
             content(|c| c.memory_limit = 3),
+            content(|c| c.trace = true),
             with_imports(std::slice::from_ref(&a)),
             with_imports(std::slice::from_ref(&b)),
             with_imports(&[a.clone(), b.clone()]),
@@ -129,6 +130,7 @@ fn plain_content() -> Content<'static> {
         imports: &[],
         on_restore: &[],
         setup: None,
+        trace: false,
     }
 }
 
@@ -187,6 +189,10 @@ fn native_code() {
             native(c, b, 0),
             native(a, c, 0),
             native(a, b, 1),
+            native_by_consumer(a, "t", b),
+            native_by_consumer(c, "t", b),
+            native_by_consumer(a, "u", b),
+            native_by_consumer(a, "t", c),
             reuse(a, b, c),
             reuse(d, b, c),
             reuse(a, d, c),
@@ -212,6 +218,7 @@ fn inputs(change: impl Fn(&mut Inputs)) -> Inputs {
         },
         setup: None,
         runtime_version: None,
+        eryx: None,
         watched: Vec::new(),
     };
     change(&mut inputs);

@@ -196,6 +196,7 @@ fn run(component: &[u8], stdlib: &Path, scripts: &[String], finalize: bool) -> V
 
 fn guest_setup<'a>(stdlib: &'a Path, site_packages: &'a Path) -> GuestSetup<'a> {
     GuestSetup {
+        environment: crate::guest::environment::BUILD,
         stdlib,
         site_packages,
         epoch_seconds: host::DEFAULT_EPOCH_SECONDS,
@@ -235,6 +236,7 @@ fn plain_snapshot(linked: &[u8], stdlib: &Path, imports: &[String]) -> Vec<u8> {
     let compiled = snapshot::compile(&engine, Compiler::Winch, &code).unwrap();
     let empty = tempfile::tempdir().unwrap();
     let script = Script {
+        trace: false,
         imports,
         on_restore: &[],
         setup: None,

@@ -2,7 +2,8 @@
 //! starts, and out of native code that eryx made at build time.
 
 static PYTHON: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/python.wasm"));
-static NATIVE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/python.cwasm"));
+// The module `python`: native code that eryx made at build time, and how to load it.
+include!(concat!(env!("OUT_DIR"), "/python.rs"));
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -17,18 +18,20 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 print(json.dumps({'restored': 're' in sys.modules, 'native': native}), random.random())";
     // Of one snapshot, two instances: they draw different numbers.
     for _ in 0..if form == "wasm" { 1 } else { 2 } {
-        // SAFETY: eryx itself compiled these in build.rs; nobody changes the file.
-        let builder = match form.as_str() {
-            "bytes" => unsafe { eryx::Sandbox::builder().with_precompiled_bytes(NATIVE) },
-            "file" => unsafe {
-                eryx::Sandbox::builder().with_precompiled_file(env!("ERYX_PYTHON_CWASM"))
-            },
-            _ => eryx::Sandbox::builder().with_wasm_bytes(PYTHON),
+        let mounted = |builder: eryx::SandboxBuilder<eryx::state::Has, eryx::state::Needs>| {
+            builder
+                .with_python_stdlib(env!("ERYX_PYTHON_STDLIB"))
+                .with_site_packages(env!("ERYX_SITE_PACKAGES"))
         };
-        let sandbox = builder
-            .with_python_stdlib(env!("ERYX_PYTHON_STDLIB"))
-            .with_site_packages(env!("ERYX_SITE_PACKAGES"))
-            .build()?;
+        let builder = match form.as_str() {
+            "bytes" => python::sandbox(),
+            // SAFETY: eryx itself compiled this in build.rs; nobody changes the file.
+            "file" => mounted(unsafe {
+                eryx::Sandbox::builder().with_precompiled_file(env!("ERYX_PYTHON_CWASM"))
+            }),
+            _ => mounted(eryx::Sandbox::builder().with_wasm_bytes(PYTHON)),
+        };
+        let sandbox = builder.build()?;
         print!("{}", sandbox.execute(code).await?.stdout);
     }
     Ok(())

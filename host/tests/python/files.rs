@@ -1,0 +1,108 @@
+//! What Python sees of its host: what it was given, and nothing else.
+
+use crate::prepared::BOTH;
+use eryx_preinit::Error;
+use std::fs;
+
+#[tokio::test]
+async fn folders_are_mounted_with_their_permissions() {
+    for runtime in BOTH {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["read", "write"] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+            fs::write(dir.path().join(name).join("file"), name).unwrap();
+        }
+        let builder = runtime.python().sandbox();
+        let builder = builder
+            .mount(dir.path().join("read"), "/read")
+            .mount_writable(dir.path().join("write"), "/write");
+        let mut sandbox = builder.build().await.unwrap();
+        let code = "
+import os
+print(open('/read/file').read(), open('/write/file').read())
+open('/write/new', 'w').write('from Python')
+os.remove('/write/file')
+for path in ['/read/new', '/python-stdlib/os.py', '/elsewhere']:
+    try:
+        open(path, 'w')
+        print(path)
+    except OSError:
+        pass
+";
+        assert_eq!(
+            sandbox.execute(code).await.unwrap().stdout,
+            "read write\n",
+            "{runtime:?}"
+        );
+        let new = fs::read_to_string(dir.path().join("write/new")).unwrap();
+        assert_eq!(new, "from Python");
+        assert!(!dir.path().join("write/file").exists());
+    }
+}
+
+#[tokio::test]
+async fn a_folder_that_is_not_there_is_named() {
+    for runtime in BOTH {
+        let builder = runtime.python().sandbox().mount("/no/such/folder", "/data");
+        let error = builder.build().await.err().unwrap();
+        assert!(matches!(error, Error::Mount { .. }));
+        let text = format!("{error:?}");
+        assert!(text.contains("`/no/such/folder` at /data"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn modules_outside_the_snapshot_come_from_the_standard_library() {
+    for runtime in BOTH {
+        let mut sandbox = runtime.python().sandbox().build().await.unwrap();
+        let output = sandbox
+            .execute("import colorsys; print(colorsys.__file__)")
+            .await
+            .unwrap();
+        let expected = "/python-stdlib/colorsys.py";
+        assert!(output.stdout.contains(expected), "{runtime:?}: {output:?}");
+        assert!(runtime.stdlib().join("colorsys.py").is_file());
+    }
+}
+
+#[tokio::test]
+async fn input_is_what_was_given() {
+    for runtime in BOTH {
+        let builder = runtime.python().sandbox().stdin("one\ntwo\n");
+        let mut sandbox = builder.build().await.unwrap();
+        let code = "import sys; print([input(), sys.stdin.read()])";
+        let output = sandbox.execute(code).await.unwrap();
+        assert_eq!(output.stdout, "['one', 'two\\n']\n", "{runtime:?}");
+        let mut without = runtime.python().sandbox().build().await.unwrap();
+        let output = without
+            .execute("import sys; print([sys.stdin.read()])")
+            .await
+            .unwrap();
+        assert_eq!(output.stdout, "['']\n", "{runtime:?}");
+    }
+}
+
+#[tokio::test]
+async fn there_is_no_network() {
+    for runtime in BOTH {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let code = format!(
+            "import socket\ntry:\n    socket.create_connection(('127.0.0.1', {port}), 1)\n\
+             except Exception as e:\n    print(type(e).__name__, e)"
+        );
+        let mut sandbox = runtime.python().sandbox().build().await.unwrap();
+        let output = sandbox.execute(&code).await.unwrap();
+        assert!(
+            output.stdout.contains("not offered by this host"),
+            "{runtime:?}: {output:?}"
+        );
+        let error = listener.accept().unwrap_err();
+        assert_eq!(
+            error.kind(),
+            std::io::ErrorKind::WouldBlock,
+            "somebody connected"
+        );
+    }
+}

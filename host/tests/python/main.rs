@@ -1,0 +1,9 @@
+//! Real Python of the oldest and of the newest runtime, run through this crate.
+
+mod callbacks;
+mod files;
+mod limits;
+mod many;
+mod output;
+mod prepared;
+mod reach;
