@@ -103,6 +103,26 @@ impl Error {
     }
 }
 
+/// Runs code of another crate that is known to panic on input it does not expect: that
+/// is an error of the build like others, and one to report.
+///
+/// # Errors
+/// What the panic said.
+pub(crate) fn caught<T>(what: &str, run: impl FnOnce() -> T) -> Result<T, Report> {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    // What `run` was given is not used again after a panic.
+    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| panicked(what, &*panic))
+}
+
+/// What to say of a panic.
+pub(crate) fn panicked(what: &str, panic: &(dyn std::any::Any + Send)) -> Report {
+    let text = panic.downcast_ref::<&str>().map(|&text| text.to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    Report::new(format!("{what} panicked"))
+        .note(text.unwrap_or_else(|| "it did not say why".to_owned()))
+        .hint("please report this with the versions in use, and the extensions if there are any")
+}
+
 fn io_hint(source: &std::io::Error) -> Option<&'static str> {
     use std::io::ErrorKind as Kind;
     match source.kind() {
@@ -322,6 +342,14 @@ mod tests {
             report.len()
         );
         assert_eq!(shortened("short"), "short");
+    }
+
+    #[test]
+    fn a_panic_of_another_crate_is_a_report() {
+        let report = caught("linker", || -> u8 { panic!("{} ends", "all") }).unwrap_err();
+        assert_eq!(report.summary(), "linker panicked");
+        assert_eq!(report.notes(), ["all ends"]);
+        assert_eq!(caught("linker", || 7).ok(), Some(7));
     }
 
     #[test]

@@ -135,8 +135,8 @@ pub struct Config {
     /// `"60s"`, `"2m"` or `"1h"`; more than 0, at most 24 hours.
     /// Default: 60 seconds.
     pub timeout: Duration,
-    /// `memory-limit`: how much linear memory Python may use at build time, in
-    /// bytes, from 64 MiB to 4 GiB. Written as an integer or as `"512MiB"`,
+    /// `memory-limit`: how much linear memory Python and its extensions may use at
+    /// build time, all memories together, in bytes, from 64 MiB to 4 GiB. Written as an integer or as `"512MiB"`,
     /// `"1GiB"` (powers of 1024), `"512MB"`, `"1GB"` (powers of 1000).
     /// Default: 1 GiB.
     pub memory_limit: u64,

@@ -5,9 +5,11 @@
 //! goes when it is done, so a snapshot does not depend on what had to be compiled.
 
 use crate::archives::pyc;
+use crate::guest::alarm::block_on;
 use crate::guest::failure::Failure;
-use crate::guest::guest::{Guest, block_on, literal};
 use crate::guest::host::GuestSetup;
+use crate::guest::instance::Guest;
+use crate::guest::user_code::literal;
 use crate::packages::bytecode::Source;
 use std::fmt::Write as _;
 use std::fs;
@@ -40,7 +42,7 @@ pub(crate) fn compile(
     setup: &GuestSetup<'_>,
     sources: &[Source],
     all_bodies: bool,
-    mut done: impl FnMut(&Source, Option<&[u8]>),
+    mut done: impl FnMut(&Source, Option<&[u8]>) + Send,
 ) -> Result<(), Failure> {
     let mut rest = sources;
     let mut call_bytes = CALL_BYTES;
@@ -75,7 +77,7 @@ fn instance(
     setup: &GuestSetup<'_>,
     sources: &[Source],
     call_bytes: usize,
-    mut done: impl FnMut(&Source, Option<&[u8]>),
+    mut done: impl FnMut(&Source, Option<&[u8]>) + Send,
 ) -> Result<Option<Failure>, Failure> {
     let Some(sources) = parts(sources, INSTANCE_BYTES, INSTANCE_FILES).next() else {
         return Ok(None);

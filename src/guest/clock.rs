@@ -3,6 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use wasmtime::component::{HasData, Resource};
+use wasmtime_wasi::clocks::WasiClocksCtxView;
+use wasmtime_wasi::p2::DynPollable;
+use wasmtime_wasi::p2::bindings::clocks::monotonic_clock;
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock};
 
 /// How far the guest's clocks move with each reading.
@@ -77,5 +81,38 @@ impl HostMonotonicClock for CountingClock {
     }
     fn now(&self) -> u64 {
         nanoseconds(self.read())
+    }
+}
+
+/// wasmtime-wasi's clocks, where waiting takes no time.
+pub(crate) struct Clocks<'a> {
+    pub(crate) wasi: WasiClocksCtxView<'a>,
+    pub(crate) clock: &'a CountingClock,
+}
+
+/// Has wasmtime-wasi call [`Clocks`] for what it calls its own view for.
+pub(crate) struct GuestClocks;
+
+impl HasData for GuestClocks {
+    type Data<'a> = Clocks<'a>;
+}
+
+impl monotonic_clock::Host for Clocks<'_> {
+    fn now(&mut self) -> wasmtime::Result<u64> {
+        monotonic_clock::Host::now(&mut self.wasi)
+    }
+
+    fn resolution(&mut self) -> wasmtime::Result<u64> {
+        monotonic_clock::Host::resolution(&mut self.wasi)
+    }
+
+    fn subscribe_instant(&mut self, when: u64) -> wasmtime::Result<Resource<DynPollable>> {
+        let left = when.saturating_sub(nanoseconds(self.clock.peek()));
+        self.subscribe_duration(left)
+    }
+
+    fn subscribe_duration(&mut self, nanoseconds: u64) -> wasmtime::Result<Resource<DynPollable>> {
+        self.clock.sleep(nanoseconds);
+        self.wasi.subscribe_duration(0)
     }
 }

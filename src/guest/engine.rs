@@ -9,7 +9,7 @@ use crate::error::{Error, Report};
 use crate::store::digest::{Digest, KeyBuilder};
 use std::hash::{Hash, Hasher};
 use wasmtime::component::Component;
-use wasmtime::{Config, Engine, OptLevel, RegallocAlgorithm, Strategy};
+use wasmtime::{Config, Engine, Memory, MemoryType, OptLevel, RegallocAlgorithm, Store, Strategy};
 
 /// So much that Python's own limits on recursion are reached first, whichever the
 /// compiler: single-pass code uses several times the stack for the same calls. It
@@ -67,12 +67,45 @@ fn host_has_winch() -> bool {
     cfg!(any(target_arch = "x86_64", target_arch = "aarch64"))
 }
 
+/// How much address space an engine may reserve for a memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Addresses {
+    /// Everything a memory can grow to, so that accesses need no checks and growing
+    /// moves nothing.
+    Plenty,
+    /// What a memory takes: `ulimit -v` bounds it, as some build services do.
+    Few,
+}
+
+/// What a memory may grow by before it is moved, where addresses are few.
+const FEW_GROWTH_BYTES: u64 = 64 << 20;
+
 /// An engine for running Python once.
 ///
 /// # Errors
 /// [`Error::Engine`] when this host cannot run code of that compiler.
 pub(crate) fn engine(compiler: Compiler) -> Result<Engine, Error> {
+    let engine = engine_with(compiler, Addresses::Plenty)?;
+    if reserves_memory(&engine) {
+        return Ok(engine);
+    }
+    engine_with(compiler, Addresses::Few)
+}
+
+/// Whether the system lets the engine reserve what one memory takes.
+fn reserves_memory(engine: &Engine) -> bool {
+    let mut store = Store::new(engine, ());
+    Memory::new(&mut store, MemoryType::new(1, None)).is_ok()
+}
+
+fn engine_with(compiler: Compiler, addresses: Addresses) -> Result<Engine, Error> {
     let mut config = Config::new();
+    if addresses == Addresses::Few {
+        config
+            .memory_reservation(0)
+            .memory_guard_size(0)
+            .memory_reservation_for_growth(FEW_GROWTH_BYTES);
+    }
     config
         .strategy(match compiler {
             Compiler::Winch => Strategy::Winch,
@@ -169,5 +202,28 @@ mod tests {
             Compiler::candidates(CompilerChoice::Auto).last(),
             Some(&Compiler::Cranelift)
         );
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn python_starts_where_address_space_is_bounded() {
+        let output = std::process::Command::new("sh")
+            .args(["-c", "ulimit -v 4000000 && exec \"$0\" \"$@\""])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", "guest::engine::tests::start_python", "--ignored"])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains("1 passed"), "{said}");
+    }
+
+    #[test]
+    #[ignore = "the test above runs it, in a process whose address space is bounded"]
+    fn start_python() {
+        let plenty = engine_with(Compiler::Winch, Addresses::Plenty).unwrap();
+        assert!(!reserves_memory(&plenty));
+        let bench = crate::testing::Workbench::new("0.5.0");
+        let printed = bench.fresh(&["print(sum(range(10)))"]);
+        assert_eq!(printed, [Ok("45\n".to_owned())]);
     }
 }

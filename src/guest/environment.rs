@@ -67,7 +67,7 @@ fn word(memory: &[u8], address: u32) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Taken, Workbench};
+    use crate::testing::{Plan, Workbench};
 
     /// `environ` at 4, its list at 16, its strings behind it.
     fn memory() -> Vec<u8> {
@@ -142,9 +142,9 @@ print(sorted(os._create_environ().items()))
 
     fn is_the_hosts(version: &str) {
         let bench = Workbench::new(version);
-        let snapshots = bench.take(&[Taken {
+        let snapshots = bench.restorables(&[Plan {
             setup: Some(SETUP),
-            ..Taken::default()
+            ..Plan::default()
         }]);
         let host = [("HOST", "ü"), ("BOTH", "by the host"), ("EMPTY", "")];
         let results = snapshots[0].execute_in(&host, 1, &[SHOW, AFTER, "pass"]);

@@ -16,32 +16,21 @@
 //! without knowing how the file system stores it.
 
 use crate::error::{Error, Report};
-use crate::guest::host::Host;
+use crate::guest::scratch::{self, Budget, ENTRY_BYTES, within_scratch};
 use crate::store::files::TEMPORARY;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use wasmtime::component::{Linker, Resource, ResourceTable};
+use wasmtime::component::{HasData, Resource};
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemCtxView};
 use wasmtime_wasi::p2::bindings::clocks::wall_clock::Datetime;
+use wasmtime_wasi::p2::bindings::filesystem::preopens;
 use wasmtime_wasi::p2::bindings::filesystem::types::{
-    DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry, DirectoryEntryStream,
-    ErrorCode, HostDescriptor, HostDirectoryEntryStream, MetadataHashValue, OpenFlags, PathFlags,
+    self, Advice, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry,
+    DirectoryEntryStream, ErrorCode, HostDescriptor, HostDirectoryEntryStream, MetadataHashValue,
+    NewTimestamp, OpenFlags, PathFlags,
 };
-use wasmtime_wasi::p2::{
-    DynOutputStream, FsError, FsResult, OutputStream, Pollable, StreamError, StreamResult,
-};
-
-/// The instance of wasmtime-wasi that all of this stands in front of.
-const TYPES: &str = "wasi:filesystem/types@0.2.12";
-
-/// What the guest may write to /tmp in one run, in bytes, all in all.
-pub(crate) const SCRATCH_BYTES: u64 = 64 << 20;
-
-/// What a new file or folder in /tmp counts for, so that their number is bounded
-/// too.
-const ENTRY_BYTES: u64 = 4 << 10;
+use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult};
 
 /// What one run of the guest knows of its files.
 pub(crate) struct Files {
@@ -51,9 +40,10 @@ pub(crate) struct Files {
     met: u64,
     /// Sorted entries not read yet, by directory stream.
     directories: HashMap<u32, std::vec::IntoIter<DirectoryEntry>>,
-    /// Paths of mounts and of what was opened, by descriptor. Those of closed
-    /// ones stay until the number is used again.
+    /// Paths of mounts and of what is open, by descriptor.
     paths: HashMap<u32, OpenPath>,
+    /// Whether anything was opened.
+    used: bool,
     budget: Arc<Budget>,
     scratch: tempfile::TempDir,
 }
@@ -65,27 +55,18 @@ struct OpenPath {
 }
 
 impl Files {
-    /// What is open in `table`, but for the mounts, sorted.
-    pub(crate) fn left_open(&self, table: &ResourceTable) -> Vec<String> {
-        let mut paths: Vec<String> = self
-            .paths
-            .iter()
-            .filter(|(id, opened)| {
-                let descriptor = Resource::<Descriptor>::new_borrow(**id);
-                !opened.mount && table.get(&descriptor).is_ok()
-            })
-            .map(|(_, opened)| opened.path.clone())
-            .collect();
+    /// What is open, but for the mounts, sorted.
+    pub(crate) fn left_open(&self) -> Vec<String> {
+        let opened = self.paths.values().filter(|opened| !opened.mount);
+        let mut paths: Vec<String> = opened.map(|opened| opened.path.clone()).collect();
         paths.sort();
         paths.dedup();
         paths
     }
 
-    /// Notes that the guest was handed a mount.
-    pub(crate) fn mounted(&mut self, descriptor: u32, path: &str) {
-        let path = path.to_owned();
-        self.paths
-            .insert(descriptor, OpenPath { path, mount: true });
+    /// Whether the guest opened anything: one that sees these files does, to start.
+    pub(crate) fn used(&self) -> bool {
+        self.used
     }
 
     fn opened(&mut self, folder: u32, name: &str, descriptor: u32) {
@@ -93,6 +74,7 @@ impl Files {
         let path = format!("{}/{name}", folder.trim_end_matches('/'));
         self.paths
             .insert(descriptor, OpenPath { path, mount: false });
+        self.used = true;
     }
 
     /// `epoch_seconds` is the time every file seems to be from; /tmp is a folder in
@@ -111,10 +93,8 @@ impl Files {
             met: 0,
             directories: HashMap::new(),
             paths: HashMap::new(),
-            budget: Arc::new(Budget {
-                left: AtomicU64::new(SCRATCH_BYTES),
-                exceeded: AtomicBool::new(false),
-            }),
+            used: false,
+            budget: Arc::default(),
             scratch,
         })
     }
@@ -126,14 +106,7 @@ impl Files {
 
     /// Adds to the report of a failure that the guest's /tmp was full, if it was.
     pub(crate) fn explain(&self, report: Report) -> Report {
-        if self.budget.exceeded.load(Ordering::Relaxed) {
-            report.note(format!(
-                "it wrote more than the {} MiB that /tmp holds while Python is pre-initialised",
-                SCRATCH_BYTES >> 20
-            ))
-        } else {
-            report
-        }
+        self.budget.explain(report)
     }
 
     fn normalise(&self, stat: DescriptorStat) -> DescriptorStat {
@@ -167,139 +140,12 @@ impl Files {
     }
 }
 
-/// How much the guest may still write.
-struct Budget {
-    left: AtomicU64,
-    exceeded: AtomicBool,
-}
-
-impl Budget {
-    fn take(&self, bytes: u64) -> Result<(), ErrorCode> {
-        let taken = self
-            .left
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-                left.checked_sub(bytes)
-            });
-        taken.map(drop).map_err(|_| {
-            self.exceeded.store(true, Ordering::Relaxed);
-            ErrorCode::InsufficientSpace
-        })
-    }
-}
-
-/// Puts the functions of this file in front of wasmtime-wasi's.
-pub(crate) fn define(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
-    linker.allow_shadowing(true);
-    let mut types = linker.instance(TYPES)?;
-    /// One function: its name, its parameters behind the descriptor, and what
-    /// answers it.
-    macro_rules! method {
-        ($name:literal, |$view:ident, $fd:ident $(, $param:ident: $ty:ty)*| $answer:expr) => {
-            types.func_wrap_async(
-                concat!("[method]descriptor.", $name),
-                |mut store, ($fd, $($param,)*): (Resource<Descriptor>, $($ty,)*)| {
-                    Box::new(async move {
-                        let host: &mut Host = store.data_mut();
-                        let mut $view = host.view();
-                        Ok((code($answer)?,))
-                    })
-                },
-            )?;
-        };
-    }
-    method!("stat", |view, fd| view.stat(fd).await);
-    method!("stat-at", |view, fd, _flags: PathFlags, path: String| view
-        .stat_at(fd, path)
-        .await);
-    method!("metadata-hash", |view, fd| view.metadata_hash(fd).await);
-    method!(
-        "metadata-hash-at",
-        |view, fd, _flags: PathFlags, path: String| view.metadata_hash_at(fd, path).await
-    );
-    method!("open-at", |view,
-                        fd,
-                        _links: PathFlags,
-                        path: String,
-                        how: OpenFlags,
-                        flags: DescriptorFlags| {
-        let folder = fd.rep();
-        let opened = view.open_at(fd, path.clone(), how, flags).await;
-        if let Ok(descriptor) = &opened {
-            view.files.opened(folder, &path, descriptor.rep());
-        }
-        opened
-    });
-    method!("read-directory", |view, fd| view.read_directory(fd).await);
-    // There are no links to read, and none can be made.
-    method!("readlink-at", |_view, _fd, _path: String| Err::<String, _>(
-        ErrorCode::Invalid.into()
-    ));
-    method!("symlink-at", |_view, _fd, _old: String, _new: String| {
-        refused()
-    });
-    method!("link-at", |_view,
-                        _fd,
-                        _flags: PathFlags,
-                        _old: String,
-                        _to: Resource<Descriptor>,
-                        _new: String| {
-        refused()
-    });
-    method!("create-directory-at", |view, fd, path: String| view
-        .create_directory_at(fd, path)
-        .await);
-    method!("remove-directory-at", |view, fd, path: String| {
-        view.forget(&fd, &path).await;
-        view.wasi.remove_directory_at(fd, path).await
-    });
-    method!("unlink-file-at", |view, fd, path: String| {
-        view.forget(&fd, &path).await;
-        view.wasi.unlink_file_at(fd, path).await
-    });
-    method!("rename-at", |view,
-                          fd,
-                          old: String,
-                          to: Resource<Descriptor>,
-                          new: String| {
-        view.forget(&to, &new).await;
-        view.wasi.rename_at(fd, old, to, new).await
-    });
-    method!("set-size", |view, fd, size: u64| view
-        .set_size(fd, size)
-        .await);
-    method!("write", |view, fd, bytes: Vec<u8>, offset: u64| view
-        .write(fd, bytes, offset)
-        .await);
-    method!("write-via-stream", |view, fd, offset: u64| view
-        .write_via_stream(fd, offset));
-    method!("append-via-stream", |view, fd| view.append_via_stream(fd));
-    types.func_wrap(
-        "[method]directory-entry-stream.read-directory-entry",
-        |mut store, (stream,): (Resource<DirectoryEntryStream>,)| {
-            let host: &mut Host = store.data_mut();
-            let entry = host
-                .view()
-                .files
-                .directories
-                .get_mut(&stream.rep())
-                .and_then(Iterator::next);
-            Ok((Ok::<_, ErrorCode>(entry),))
-        },
-    )?;
-    linker.allow_shadowing(false);
-    Ok(())
-}
-
 /// An error the guest gets, apart from one that ends the run.
 fn code<T>(result: FsResult<T>) -> wasmtime::Result<Result<T, ErrorCode>> {
     match result {
         Ok(value) => Ok(Ok(value)),
         Err(error) => Ok(Err(error.downcast()?)),
     }
-}
-
-fn refused() -> FsResult<()> {
-    Err(ErrorCode::NotPermitted.into())
 }
 
 /// Another handle for the same resource.
@@ -311,6 +157,13 @@ fn again<T: 'static>(resource: &Resource<T>) -> Resource<T> {
 pub(crate) struct View<'a> {
     pub(crate) wasi: WasiFilesystemCtxView<'a>,
     pub(crate) files: &'a mut Files,
+}
+
+/// Has wasmtime-wasi call [`View`] for what it calls its own view for.
+pub(crate) struct GuestFilesystem;
+
+impl HasData for GuestFilesystem {
+    type Data<'a> = View<'a>;
 }
 
 impl View<'_> {
@@ -336,38 +189,6 @@ impl View<'_> {
         }
     }
 
-    async fn stat(&mut self, fd: Resource<Descriptor>) -> FsResult<DescriptorStat> {
-        let stat = self.wasi.stat(fd).await?;
-        Ok(self.files.normalise(stat))
-    }
-
-    async fn stat_at(
-        &mut self,
-        fd: Resource<Descriptor>,
-        path: String,
-    ) -> FsResult<DescriptorStat> {
-        let stat = self.look(&fd, &path).await?;
-        Ok(self.files.normalise(stat))
-    }
-
-    async fn metadata_hash(&mut self, fd: Resource<Descriptor>) -> FsResult<MetadataHashValue> {
-        let hash = self.wasi.metadata_hash(fd).await?;
-        Ok(self.files.inode(hash))
-    }
-
-    async fn metadata_hash_at(
-        &mut self,
-        fd: Resource<Descriptor>,
-        path: String,
-    ) -> FsResult<MetadataHashValue> {
-        self.look(&fd, &path).await?;
-        let hash = self
-            .wasi
-            .metadata_hash_at(fd, PathFlags::SYMLINK_FOLLOW, path)
-            .await?;
-        Ok(self.files.inode(hash))
-    }
-
     /// The host may give the inode number of what is removed to something new.
     async fn forget(&mut self, fd: &Resource<Descriptor>, path: &str) {
         let hash = self
@@ -378,42 +199,6 @@ impl View<'_> {
             && self.mounted(fd).is_ok_and(|mounted| !mounted)
         {
             self.files.inodes.remove(&(hash.lower, hash.upper));
-        }
-    }
-
-    async fn open_at(
-        &mut self,
-        fd: Resource<Descriptor>,
-        path: String,
-        how: OpenFlags,
-        flags: DescriptorFlags,
-    ) -> FsResult<Resource<Descriptor>> {
-        let creates = how.contains(OpenFlags::CREATE) && !self.mounted(&fd)?;
-        if creates {
-            self.files.budget.take(ENTRY_BYTES)?;
-        } else {
-            self.look(&fd, &path).await?;
-        }
-        self.wasi
-            .open_at(fd, PathFlags::SYMLINK_FOLLOW, path, how, flags)
-            .await
-    }
-
-    async fn read_directory(
-        &mut self,
-        fd: Resource<Descriptor>,
-    ) -> FsResult<Resource<DirectoryEntryStream>> {
-        let stream = self.wasi.read_directory(again(&fd)).await?;
-        match self.entries(&fd, &stream).await {
-            Ok(entries) => {
-                let entries = entries.into_iter();
-                self.files.directories.insert(stream.rep(), entries);
-                Ok(stream)
-            }
-            Err(error) => {
-                HostDirectoryEntryStream::drop(&mut self.wasi, stream).map_err(FsError::trap)?;
-                Err(error)
-            }
         }
     }
 
@@ -445,6 +230,157 @@ impl View<'_> {
         Ok(entries)
     }
 
+    /// Counts what a write that starts at `offset` fills between it and the file's
+    /// end: some file systems store the zeros.
+    fn take_gap(&self, fd: &Resource<Descriptor>, offset: u64) -> FsResult<()> {
+        within_scratch(offset)?;
+        let Descriptor::File(file) = self.wasi.table.get(fd)? else {
+            return Ok(());
+        };
+        let size = file.file.metadata().map_err(ErrorCode::from)?.len();
+        Ok(self.files.budget.take(offset.saturating_sub(size))?)
+    }
+
+    /// Has `stream` count what goes through it.
+    fn counted(&mut self, stream: &Resource<DynOutputStream>) -> FsResult<()> {
+        let budget = self.files.budget.clone();
+        scratch::count(self.wasi.table.get_mut(stream)?, budget);
+        Ok(())
+    }
+}
+
+impl preopens::Host for View<'_> {
+    fn get_directories(&mut self) -> wasmtime::Result<Vec<(Resource<Descriptor>, String)>> {
+        let directories = preopens::Host::get_directories(&mut self.wasi)?;
+        for (descriptor, path) in &directories {
+            let path = path.clone();
+            let mount = OpenPath { path, mount: true };
+            self.files.paths.insert(descriptor.rep(), mount);
+        }
+        Ok(directories)
+    }
+}
+
+impl types::Host for View<'_> {
+    fn convert_error_code(&mut self, error: FsError) -> wasmtime::Result<ErrorCode> {
+        error.downcast()
+    }
+
+    fn filesystem_error_code(
+        &mut self,
+        error: Resource<wasmtime::Error>,
+    ) -> wasmtime::Result<Option<ErrorCode>> {
+        self.wasi.filesystem_error_code(error)
+    }
+}
+
+/// What is ours comes first, what is passed on last.
+impl HostDescriptor for View<'_> {
+    async fn stat(&mut self, fd: Resource<Descriptor>) -> FsResult<DescriptorStat> {
+        let stat = self.wasi.stat(fd).await?;
+        Ok(self.files.normalise(stat))
+    }
+
+    async fn stat_at(
+        &mut self,
+        fd: Resource<Descriptor>,
+        _links: PathFlags,
+        path: String,
+    ) -> FsResult<DescriptorStat> {
+        let stat = self.look(&fd, &path).await?;
+        Ok(self.files.normalise(stat))
+    }
+
+    async fn metadata_hash(&mut self, fd: Resource<Descriptor>) -> FsResult<MetadataHashValue> {
+        let hash = self.wasi.metadata_hash(fd).await?;
+        Ok(self.files.inode(hash))
+    }
+
+    async fn metadata_hash_at(
+        &mut self,
+        fd: Resource<Descriptor>,
+        _links: PathFlags,
+        path: String,
+    ) -> FsResult<MetadataHashValue> {
+        self.look(&fd, &path).await?;
+        let hash = self
+            .wasi
+            .metadata_hash_at(fd, PathFlags::SYMLINK_FOLLOW, path)
+            .await?;
+        Ok(self.files.inode(hash))
+    }
+
+    async fn open_at(
+        &mut self,
+        fd: Resource<Descriptor>,
+        _links: PathFlags,
+        path: String,
+        how: OpenFlags,
+        flags: DescriptorFlags,
+    ) -> FsResult<Resource<Descriptor>> {
+        let creates = how.contains(OpenFlags::CREATE) && !self.mounted(&fd)?;
+        if creates {
+            self.files.budget.take(ENTRY_BYTES)?;
+        } else {
+            self.look(&fd, &path).await?;
+        }
+        let folder = fd.rep();
+        let opened = self
+            .wasi
+            .open_at(fd, PathFlags::SYMLINK_FOLLOW, path.clone(), how, flags)
+            .await?;
+        self.files.opened(folder, &path, opened.rep());
+        Ok(opened)
+    }
+
+    fn drop(&mut self, fd: Resource<Descriptor>) -> wasmtime::Result<()> {
+        self.files.paths.remove(&fd.rep());
+        HostDescriptor::drop(&mut self.wasi, fd)
+    }
+
+    async fn read_directory(
+        &mut self,
+        fd: Resource<Descriptor>,
+    ) -> FsResult<Resource<DirectoryEntryStream>> {
+        let stream = self.wasi.read_directory(again(&fd)).await?;
+        match self.entries(&fd, &stream).await {
+            Ok(entries) => {
+                let entries = entries.into_iter();
+                self.files.directories.insert(stream.rep(), entries);
+                Ok(stream)
+            }
+            Err(error) => {
+                HostDirectoryEntryStream::drop(&mut self.wasi, stream).map_err(FsError::trap)?;
+                Err(error)
+            }
+        }
+    }
+
+    // There are no links to read, and none can be made.
+    async fn readlink_at(&mut self, _fd: Resource<Descriptor>, _path: String) -> FsResult<String> {
+        Err(ErrorCode::Invalid.into())
+    }
+
+    async fn symlink_at(
+        &mut self,
+        _fd: Resource<Descriptor>,
+        _old: String,
+        _new: String,
+    ) -> FsResult<()> {
+        Err(ErrorCode::NotPermitted.into())
+    }
+
+    async fn link_at(
+        &mut self,
+        _fd: Resource<Descriptor>,
+        _links: PathFlags,
+        _old: String,
+        _to: Resource<Descriptor>,
+        _new: String,
+    ) -> FsResult<()> {
+        Err(ErrorCode::NotPermitted.into())
+    }
+
     async fn create_directory_at(
         &mut self,
         fd: Resource<Descriptor>,
@@ -454,6 +390,31 @@ impl View<'_> {
             self.files.budget.take(ENTRY_BYTES)?;
         }
         self.wasi.create_directory_at(fd, path).await
+    }
+
+    async fn remove_directory_at(
+        &mut self,
+        fd: Resource<Descriptor>,
+        path: String,
+    ) -> FsResult<()> {
+        self.forget(&fd, &path).await;
+        self.wasi.remove_directory_at(fd, path).await
+    }
+
+    async fn unlink_file_at(&mut self, fd: Resource<Descriptor>, path: String) -> FsResult<()> {
+        self.forget(&fd, &path).await;
+        self.wasi.unlink_file_at(fd, path).await
+    }
+
+    async fn rename_at(
+        &mut self,
+        fd: Resource<Descriptor>,
+        old: String,
+        to: Resource<Descriptor>,
+        new: String,
+    ) -> FsResult<()> {
+        self.forget(&to, &new).await;
+        self.wasi.rename_at(fd, old, to, new).await
     }
 
     async fn set_size(&mut self, fd: Resource<Descriptor>, size: u64) -> FsResult<()> {
@@ -469,7 +430,7 @@ impl View<'_> {
         bytes: Vec<u8>,
         offset: u64,
     ) -> FsResult<u64> {
-        within_scratch(offset)?;
+        self.take_gap(&fd, offset)?;
         self.files.budget.take(bytes.len() as u64)?;
         self.wasi.write(fd, bytes, offset).await
     }
@@ -479,7 +440,7 @@ impl View<'_> {
         fd: Resource<Descriptor>,
         offset: u64,
     ) -> FsResult<Resource<DynOutputStream>> {
-        within_scratch(offset)?;
+        self.take_gap(&fd, offset)?;
         let stream = self.wasi.write_via_stream(fd, offset)?;
         self.counted(&stream)?;
         Ok(stream)
@@ -494,109 +455,98 @@ impl View<'_> {
         Ok(stream)
     }
 
-    /// Has `stream` count what goes through it.
-    fn counted(&mut self, stream: &Resource<DynOutputStream>) -> FsResult<()> {
-        let budget = self.files.budget.clone();
-        let stream = self.wasi.table.get_mut(stream)?;
-        let file = std::mem::replace(stream, Box::new(Gone));
-        *stream = Box::new(Counted { file, budget });
-        Ok(())
+    async fn advise(
+        &mut self,
+        fd: Resource<Descriptor>,
+        offset: u64,
+        len: u64,
+        advice: Advice,
+    ) -> FsResult<()> {
+        self.wasi.advise(fd, offset, len, advice).await
+    }
+
+    async fn sync_data(&mut self, fd: Resource<Descriptor>) -> FsResult<()> {
+        self.wasi.sync_data(fd).await
+    }
+
+    async fn sync(&mut self, fd: Resource<Descriptor>) -> FsResult<()> {
+        self.wasi.sync(fd).await
+    }
+
+    async fn get_flags(&mut self, fd: Resource<Descriptor>) -> FsResult<DescriptorFlags> {
+        self.wasi.get_flags(fd).await
+    }
+
+    async fn get_type(&mut self, fd: Resource<Descriptor>) -> FsResult<DescriptorType> {
+        self.wasi.get_type(fd).await
+    }
+
+    async fn set_times(
+        &mut self,
+        fd: Resource<Descriptor>,
+        access: NewTimestamp,
+        modification: NewTimestamp,
+    ) -> FsResult<()> {
+        self.wasi.set_times(fd, access, modification).await
+    }
+
+    async fn set_times_at(
+        &mut self,
+        fd: Resource<Descriptor>,
+        links: PathFlags,
+        path: String,
+        access: NewTimestamp,
+        modification: NewTimestamp,
+    ) -> FsResult<()> {
+        self.wasi
+            .set_times_at(fd, links, path, access, modification)
+            .await
+    }
+
+    async fn read(
+        &mut self,
+        fd: Resource<Descriptor>,
+        len: u64,
+        offset: u64,
+    ) -> FsResult<(Vec<u8>, bool)> {
+        self.wasi.read(fd, len, offset).await
+    }
+
+    fn read_via_stream(
+        &mut self,
+        fd: Resource<Descriptor>,
+        offset: u64,
+    ) -> FsResult<Resource<DynInputStream>> {
+        self.wasi.read_via_stream(fd, offset)
+    }
+
+    async fn is_same_object(
+        &mut self,
+        a: Resource<Descriptor>,
+        b: Resource<Descriptor>,
+    ) -> wasmtime::Result<bool> {
+        self.wasi.is_same_object(a, b).await
     }
 }
 
-/// A write far behind a file's end makes it that large, on some file systems with
-/// zeros on the disk.
-fn within_scratch(offset: u64) -> Result<(), ErrorCode> {
-    if offset > SCRATCH_BYTES {
-        Err(ErrorCode::FileTooLarge)
-    } else {
-        Ok(())
+impl HostDirectoryEntryStream for View<'_> {
+    async fn read_directory_entry(
+        &mut self,
+        stream: Resource<DirectoryEntryStream>,
+    ) -> FsResult<Option<DirectoryEntry>> {
+        let entries = self.files.directories.get_mut(&stream.rep());
+        Ok(entries.and_then(Iterator::next))
     }
-}
 
-/// A file's stream that counts against the budget.
-struct Counted {
-    file: DynOutputStream,
-    budget: Arc<Budget>,
-}
-
-impl Counted {
-    fn take(&self, bytes: usize) -> StreamResult<()> {
-        self.budget.take(bytes as u64).map_err(|_| {
-            // wasmtime-wasi goes by the number where there is one.
-            let full = if cfg!(unix) {
-                std::io::Error::from_raw_os_error(28)
-            } else {
-                std::io::ErrorKind::StorageFull.into()
-            };
-            StreamError::LastOperationFailed(full.into())
-        })
-    }
-}
-
-#[wasmtime_wasi::async_trait]
-impl Pollable for Counted {
-    async fn ready(&mut self) {
-        self.file.ready().await;
-    }
-}
-
-#[wasmtime_wasi::async_trait]
-impl OutputStream for Counted {
-    fn write(&mut self, bytes: bytes::Bytes) -> StreamResult<()> {
-        self.take(bytes.len())?;
-        self.file.write(bytes)
-    }
-    fn flush(&mut self) -> StreamResult<()> {
-        self.file.flush()
-    }
-    fn check_write(&mut self) -> StreamResult<usize> {
-        self.file.check_write()
-    }
-    async fn blocking_write_and_flush(&mut self, bytes: bytes::Bytes) -> StreamResult<()> {
-        self.take(bytes.len())?;
-        self.file.blocking_write_and_flush(bytes).await
-    }
-    async fn cancel(&mut self) {
-        self.file.cancel().await;
-    }
-}
-
-/// Holds the place of a stream for the moment that it changes hands.
-struct Gone;
-
-#[wasmtime_wasi::async_trait]
-impl Pollable for Gone {
-    async fn ready(&mut self) {}
-}
-
-impl OutputStream for Gone {
-    fn write(&mut self, _: bytes::Bytes) -> StreamResult<()> {
-        Err(StreamError::Closed)
-    }
-    fn flush(&mut self) -> StreamResult<()> {
-        Err(StreamError::Closed)
-    }
-    fn check_write(&mut self) -> StreamResult<usize> {
-        Err(StreamError::Closed)
+    fn drop(&mut self, stream: Resource<DirectoryEntryStream>) -> wasmtime::Result<()> {
+        self.files.directories.remove(&stream.rep());
+        HostDirectoryEntryStream::drop(&mut self.wasi, stream)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_budget_is_never_given_back_and_tells_when_it_was_not_enough() {
-        let files = Files::new(0, &std::env::temp_dir()).unwrap();
-        files.budget.take(SCRATCH_BYTES - 1).unwrap();
-        assert!(!files.budget.exceeded.load(Ordering::Relaxed));
-        assert!(files.budget.take(2).is_err());
-        files.budget.take(1).unwrap();
-        assert!(files.budget.take(1).is_err());
-        let report = format!("{:?}", files.explain(Report::new("failed")));
-        assert!(report.contains("64 MiB that /tmp holds"), "{report}");
-    }
 
     #[test]
     fn a_number_that_the_host_uses_again_is_a_new_one_to_the_guest() {

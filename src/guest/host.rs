@@ -1,25 +1,18 @@
 //! What the guest sees at build time: its mounts, a clock and randomness that are
 //! the same in every build, and nothing else.
-//!
-//! Imports that are not WASI are answered by reflection on the component's type,
-//! so that every version of the runtime's WIT works without knowing it.
 
 use crate::error::{Error, Report};
-use crate::guest::clock::{CountingClock, nanoseconds};
-use crate::guest::filesystem::{self, Files, View};
+use crate::guest::clock::{Clocks, CountingClock};
+use crate::guest::filesystem::{Files, View};
 use crate::guest::limits::MemoryLimit;
 use crate::guest::output::Output;
 use crate::guest::random::Randomness;
-use crate::guest::stubs::define_stubs;
 use std::path::Path;
 use std::time::Duration;
-use wasmtime::component::{Component, Linker, Resource, ResourceTable};
-use wasmtime::{Engine, ResourceLimiter};
-use wasmtime_wasi::clocks::WasiClocksView;
-use wasmtime_wasi::filesystem::{WasiFilesystemCtxView, WasiFilesystemView};
-use wasmtime_wasi::p2::DynPollable;
-use wasmtime_wasi::p2::bindings::clocks::monotonic_clock;
-use wasmtime_wasi::p2::bindings::filesystem::preopens;
+use wasmtime::ResourceLimiter;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::clocks::WasiClocksCtxView;
+use wasmtime_wasi::filesystem::WasiFilesystemCtxView;
 use wasmtime_wasi::{Deterministic, FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 /// Where the guest's time starts: 2025-01-01T00:00:00Z, unless `SOURCE_DATE_EPOCH`
@@ -28,14 +21,6 @@ pub(crate) const DEFAULT_EPOCH_SECONDS: u64 = 1_735_689_600;
 
 /// Bytes of WASI's insecure randomness before it repeats; CPython uses none.
 const INSECURE_RANDOM_BYTES: u64 = 4 << 10;
-
-/// The instance of wasmtime-wasi that `os.urandom` and the seeds of generators come
-/// from.
-const RANDOM: &str = "wasi:random/random@0.2.12";
-/// The one that waits.
-const MONOTONIC_CLOCK: &str = "wasi:clocks/monotonic-clock@0.2.12";
-/// And the one that hands out the mounts.
-const FILESYSTEM_PREOPENS: &str = "wasi:filesystem/preopens@0.2.12";
 
 /// What one run of the guest may use, and what it sees.
 #[derive(Clone, Debug)]
@@ -48,7 +33,7 @@ pub(crate) struct GuestSetup<'a> {
     pub(crate) epoch_seconds: u64,
     /// What the guest's random stream is derived from.
     pub(crate) seed: [u8; 32],
-    /// Largest linear memory in bytes.
+    /// What all linear memories may take together, in bytes.
     pub(crate) memory_limit: u64,
     /// Its environment variables.
     pub(crate) environment: &'a [(&'a str, &'a str)],
@@ -58,11 +43,11 @@ pub(crate) struct GuestSetup<'a> {
 
 /// Store data of one run.
 pub(crate) struct Host {
-    wasi: WasiCtx,
+    pub(super) wasi: WasiCtx,
     table: ResourceTable,
     limits: MemoryLimit,
     pub(crate) output: Output,
-    randomness: Randomness,
+    pub(super) randomness: Randomness,
     clock: CountingClock,
     /// Behind `wasi`, which has the folder for /tmp open.
     files: Files,
@@ -72,14 +57,14 @@ impl Host {
     /// # Errors
     /// [`Error::Instantiate`] when a mount cannot be opened, [`Error::Io`] when
     /// there is no folder for /tmp.
-    pub(crate) fn new(surroundings: &GuestSetup<'_>) -> Result<Self, Error> {
+    pub(crate) fn new(guest_setup: &GuestSetup<'_>) -> Result<Self, Error> {
         let output = Output::default();
-        let stream = |purpose: &[u8]| Randomness::new(&surroundings.seed, purpose);
-        let wall_clock = CountingClock::new(Duration::from_secs(surroundings.epoch_seconds));
+        let stream = |purpose: &[u8]| Randomness::new(&guest_setup.seed, purpose);
+        let wall_clock = CountingClock::new(Duration::from_secs(guest_setup.epoch_seconds));
         let clock = wall_clock.starting_at_zero();
         let mut builder = WasiCtxBuilder::new();
         builder
-            .envs(surroundings.environment)
+            .envs(guest_setup.environment)
             .stdout(output.clone())
             .stderr(output.clone())
             .insecure_random(Deterministic::new(
@@ -94,11 +79,11 @@ impl Host {
             .allow_udp(false)
             .allow_ip_name_lookup(false)
             .allow_blocking_current_thread(true);
-        let files = Files::new(surroundings.epoch_seconds, surroundings.scratch)?;
+        let files = Files::new(guest_setup.epoch_seconds, guest_setup.scratch)?;
         for (host, guest, permissions) in [
-            (surroundings.stdlib, "/python-stdlib", FsPerms::ReadOnly),
+            (guest_setup.stdlib, "/python-stdlib", FsPerms::ReadOnly),
             (
-                surroundings.site_packages,
+                guest_setup.site_packages,
                 "/site-packages",
                 FsPerms::ReadOnly,
             ),
@@ -116,10 +101,7 @@ impl Host {
         Ok(Self {
             wasi: builder.build(),
             table: ResourceTable::new(),
-            limits: MemoryLimit {
-                bytes: surroundings.memory_limit,
-                reached: false,
-            },
+            limits: MemoryLimit::new(guest_setup.memory_limit),
             output,
             randomness: stream(b"secure"),
             clock,
@@ -129,7 +111,7 @@ impl Host {
 
     /// Files and folders that the guest has opened and not closed, sorted.
     pub(crate) fn left_open(&self) -> Vec<String> {
-        self.files.left_open(&self.table)
+        self.files.left_open()
     }
 
     /// The host's folder behind /tmp.
@@ -144,26 +126,35 @@ impl Host {
 
     /// Whether the guest asked for more memory than it may have.
     pub(crate) fn memory_limit_reached(&self) -> bool {
-        self.limits.reached
+        self.limits.reached()
     }
 
     /// `report`, with those limits the guest ran into that its own error may not
     /// tell.
     pub(crate) fn explain(&self, report: Report) -> Report {
         let report = self.files.explain(report);
-        if self.limits.reached {
-            report.note(format!(
-                "it asked for more memory than memory-limit allows ({} MiB)",
-                self.limits.bytes >> 20
-            ))
-        } else {
-            report
-        }
+        self.limits.explain(report)
     }
 
     /// What the guest printed since the last call.
     pub(crate) fn take_output(&self) -> String {
         self.output.take()
+    }
+
+    /// Whether the guest opened any file or folder.
+    pub(crate) fn used_files(&self) -> bool {
+        self.files.used()
+    }
+
+    /// How many bytes of randomness the guest drew since the last call, for something
+    /// else than the seed of a generator.
+    pub(crate) fn take_other_draws(&mut self) -> u64 {
+        self.randomness.take_other()
+    }
+
+    /// Lifts the limit on memory, or sets it again.
+    pub(crate) fn lift_memory_limit(&mut self, lifted: bool) {
+        self.limits.lift(lifted);
     }
 
     /// The seeds that random number generators of the guest were given so far.
@@ -176,14 +167,19 @@ impl Host {
         self.randomness.seeds_missed()
     }
 
-    /// Has the guest's clocks move on by `nanoseconds`, in no time.
-    fn sleep(&mut self, nanoseconds: u64) -> wasmtime::Result<Resource<DynPollable>> {
-        self.clock.sleep(nanoseconds);
-        monotonic_clock::Host::subscribe_duration(&mut WasiClocksView::clocks(self), 0)
+    /// The guest's clocks.
+    pub(super) fn guest_clocks(&mut self) -> Clocks<'_> {
+        Clocks {
+            wasi: WasiClocksCtxView {
+                ctx: self.wasi.clocks(),
+                table: &mut self.table,
+            },
+            clock: &self.clock,
+        }
     }
 
     /// The guest's files.
-    pub(crate) fn view(&mut self) -> View<'_> {
+    pub(super) fn view(&mut self) -> View<'_> {
         View {
             wasi: WasiFilesystemCtxView {
                 ctx: self.wasi.filesystem(),
@@ -201,87 +197,6 @@ impl WasiView for Host {
             table: &mut self.table,
         }
     }
-}
-
-/// A linker with WASI, and a stub for everything else `component` imports.
-///
-/// # Errors
-/// [`Error::Instantiate`] when an import is of a kind no stub can stand for.
-pub(crate) fn linker(engine: &Engine, component: &Component) -> Result<Linker<Host>, Error> {
-    let mut linker = Linker::new(engine);
-    define_wasi(&mut linker)
-        .and_then(|()| define_stubs(&mut linker, engine, component))
-        .map_err(|e| {
-            Error::Instantiate(Report::new("cannot provide the component's imports").source(e))
-        })?;
-    Ok(linker)
-}
-
-fn define_wasi(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
-    define_interfaces(linker)?;
-    filesystem::define(linker)?;
-    linker.allow_shadowing(true);
-    let mut random = linker.instance(RANDOM)?;
-    random.func_wrap("get-random-bytes", |mut store, (len,): (u64,)| {
-        let host: &mut Host = store.data_mut();
-        let bytes = host.randomness.bytes(len);
-        let bytes = bytes.ok_or_else(|| wasmtime::format_err!("asked for {len} random bytes"))?;
-        Ok((bytes,))
-    })?;
-    random.func_wrap("get-random-u64", |mut store, ()| {
-        let host: &mut Host = store.data_mut();
-        Ok((host.randomness.word(),))
-    })?;
-    let mut clock = linker.instance(MONOTONIC_CLOCK)?;
-    clock.func_wrap("subscribe-duration", |mut store, (duration,): (u64,)| {
-        let host: &mut Host = store.data_mut();
-        Ok((host.sleep(duration)?,))
-    })?;
-    clock.func_wrap("subscribe-instant", |mut store, (when,): (u64,)| {
-        let host: &mut Host = store.data_mut();
-        let left = when.saturating_sub(nanoseconds(host.clock.peek()));
-        Ok((host.sleep(left)?,))
-    })?;
-    linker
-        .instance(FILESYSTEM_PREOPENS)?
-        .func_wrap("get-directories", |mut store, (): ()| {
-            let host: &mut Host = store.data_mut();
-            let directories = preopens::Host::get_directories(&mut host.filesystem())?;
-            for (descriptor, path) in &directories {
-                host.files.mounted(descriptor.rep(), path);
-            }
-            Ok((directories,))
-        })?;
-    linker.allow_shadowing(false);
-    Ok(())
-}
-
-/// What wasmtime-wasi implements, but for the sockets that [`define_stubs`] refuses:
-/// a fifth of this crate's code would be their bindings, for a guest without network.
-fn define_interfaces(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
-    use wasmtime_wasi::cli::{WasiCli, WasiCliView};
-    use wasmtime_wasi::filesystem::WasiFilesystem;
-    use wasmtime_wasi::p2::bindings::{cli, filesystem, random, sockets};
-    use wasmtime_wasi::random::WasiRandom;
-    use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView};
-
-    let l = linker;
-    // Streams, clocks, randomness and standard streams.
-    wasmtime_wasi::p2::add_to_linker_proxy_interfaces_async(l)?;
-    filesystem::types::add_to_linker::<Host, WasiFilesystem>(l, Host::filesystem)?;
-    filesystem::preopens::add_to_linker::<Host, WasiFilesystem>(l, Host::filesystem)?;
-    random::insecure::add_to_linker::<Host, WasiRandom>(l, |host| host.wasi.random())?;
-    random::insecure_seed::add_to_linker::<Host, WasiRandom>(l, |host| host.wasi.random())?;
-    cli::exit::add_to_linker::<Host, WasiCli>(l, Host::cli)?;
-    cli::environment::add_to_linker::<Host, WasiCli>(l, Host::cli)?;
-    cli::terminal_input::add_to_linker::<Host, WasiCli>(l, Host::cli)?;
-    cli::terminal_output::add_to_linker::<Host, WasiCli>(l, Host::cli)?;
-    cli::terminal_stdin::add_to_linker::<Host, WasiCli>(l, Host::cli)?;
-    cli::terminal_stdout::add_to_linker::<Host, WasiCli>(l, Host::cli)?;
-    cli::terminal_stderr::add_to_linker::<Host, WasiCli>(l, Host::cli)?;
-    let options = sockets::network::LinkOptions::default();
-    sockets::network::add_to_linker::<Host, WasiSockets>(l, &options, Host::sockets)?;
-    sockets::instance_network::add_to_linker::<Host, WasiSockets>(l, Host::sockets)
 }
 
 #[cfg(test)]

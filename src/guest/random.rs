@@ -8,6 +8,8 @@
 //! by the system from one that a program seeded.
 
 use sha2::{Digest as _, Sha256};
+use wasmtime::component::HasData;
+use wasmtime_wasi::p2::bindings::random::random;
 
 /// The largest request answered, in bytes. CPython asks for 256 at a time.
 const REQUEST_LIMIT_BYTES: u64 = 1 << 20;
@@ -30,6 +32,27 @@ pub(crate) struct Randomness {
     pieces: Vec<u8>,
     seeds: Vec<Vec<u8>>,
     missed: bool,
+    /// Bytes given out that are part of no seed.
+    other: u64,
+}
+
+/// Has wasmtime-wasi ask [`Randomness`] for what `os.urandom` and the seeds of
+/// generators come from.
+pub(crate) struct GuestRandomness;
+
+impl HasData for GuestRandomness {
+    type Data<'a> = &'a mut Randomness;
+}
+
+impl random::Host for Randomness {
+    fn get_random_bytes(&mut self, len: u64) -> wasmtime::Result<Vec<u8>> {
+        let bytes = self.bytes(len);
+        bytes.ok_or_else(|| wasmtime::format_err!("asked for {len} random bytes"))
+    }
+
+    fn get_random_u64(&mut self) -> wasmtime::Result<u64> {
+        Ok(self.word())
+    }
 }
 
 impl Randomness {
@@ -46,6 +69,7 @@ impl Randomness {
             pieces: Vec::new(),
             seeds: Vec::new(),
             missed: false,
+            other: 0,
         }
     }
 
@@ -85,6 +109,19 @@ impl Randomness {
         self.missed
     }
 
+    /// How many bytes were given out since the last call for something else than the
+    /// seed of a generator. Nothing may be asking for a seed just now.
+    pub(crate) fn take_other(&mut self) -> u64 {
+        self.drop_pieces();
+        std::mem::take(&mut self.other)
+    }
+
+    /// Pieces that were no seed after all.
+    fn drop_pieces(&mut self) {
+        self.other += self.pieces.len() as u64;
+        self.pieces.clear();
+    }
+
     fn record(&mut self, bytes: &[u8]) {
         let before_last = SEED_BYTES - LAST_PIECE_BYTES;
         match bytes.len() {
@@ -92,6 +129,7 @@ impl Randomness {
                 self.pieces.extend_from_slice(bytes);
                 let older = self.pieces.len().saturating_sub(before_last);
                 self.pieces.drain(..older);
+                self.other += older as u64;
             }
             LAST_PIECE_BYTES if self.pieces.len() == before_last => {
                 let mut seed = std::mem::take(&mut self.pieces);
@@ -101,7 +139,10 @@ impl Randomness {
                     self.seeds.push(seed);
                 }
             }
-            _ => self.pieces.clear(),
+            _ => {
+                self.drop_pieces();
+                self.other += bytes.len() as u64;
+            }
         }
     }
 }
@@ -139,6 +180,7 @@ mod tests {
         // A long `os.urandom` in front.
         let three = seed(&mut stream, &[256, 256, 256]);
         assert_eq!(stream.seeds(), [one, two, three]);
+        assert_eq!(stream.take_other(), 24 + 3 * 256);
         // No seed: too few pieces, or something in between.
         for len in [
             256, 192, 256, 256, 256, 256, 8, 256, 256, 256, 256, 256, 192,
@@ -146,6 +188,9 @@ mod tests {
             stream.bytes(len);
         }
         assert_eq!(stream.seeds().len(), 3);
+        assert_eq!(stream.take_other(), 10 * 256 + 2 * 192 + 8);
+        stream.bytes(256);
+        assert_eq!((stream.take_other(), stream.take_other()), (256, 0));
         assert!(!stream.seeds_missed());
         for _ in 0..SEEDS_MAX {
             seed(&mut stream, &[]);

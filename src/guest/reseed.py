@@ -12,11 +12,11 @@
 # `seeds` holds the seeds that the host gave out, as integers; `hooks` what
 # `on-restore` names, as (module, attribute) pairs; `blocks` how far to look.
 
+import builtins
+
 
 def prepare(seeds, hooks, blocks, build):
-    import builtins
     import gc
-    import importlib
     import sys
 
     # The runtime traces what it executes, line by line.
@@ -30,7 +30,8 @@ def prepare(seeds, hooks, blocks, build):
     gc.collect()
     calls = []
     for index, (module, attribute) in enumerate(hooks):
-        call = importlib.import_module(module)
+        __import__(module)
+        call = sys.modules[module]
         for part in attribute.split("."):
             call = getattr(call, part)
         if not callable(call):
@@ -40,15 +41,18 @@ def prepare(seeds, hooks, blocks, build):
     generators = seeded(seeds, blocks) if seeds else []
     if frozen:
         gc.freeze()
+    # What packages registered, by the convention of `snapshot_restore_py`.
+    registered = getattr(sys.modules.get("snapshot_restore_py"), "get_after_restore", list)
+    registered = list(registered())
     # Log records tell the time since this, in the clock that the build had.
-    logging = sys.modules.get("logging")
+    logging = standard(sys.modules, "logging")
     if not isinstance(getattr(logging, "_startTime", None), int):
         logging = None
     from time import time_ns
     import os
 
     own = {name: value for name, value in os.environ.items() if name not in build}
-    seed = sys.modules["_random"].Random.seed if generators else None
+    seed = twister().seed if generators else None
     compile = builtins.compile
 
     class Compile:
@@ -69,6 +73,8 @@ def prepare(seeds, hooks, blocks, build):
                     seed(generator)
                 if logging:
                     logging._startTime = time_ns()
+                for call, arguments, keywords in registered:
+                    call(*arguments, **keywords)
                 for call in calls:
                     call()
             except BaseException:
@@ -80,14 +86,31 @@ def prepare(seeds, hooks, blocks, build):
     builtins.compile = Compile()
 
 
+def standard(modules, name):
+    # The module, if it is the standard library's: no stand-in, and none that is yet to
+    # be loaded.
+    module = modules.get(name)
+    if type(module) is not type(builtins):
+        return None
+    file = module.__dict__.get("__file__")
+    return module if isinstance(file, str) and file.startswith("/python-stdlib/") else None
+
+
+def twister():
+    # The type behind all generators, whatever is called `_random` now.
+    for kind in object.__subclasses__():
+        if kind.__module__ == "_random" and kind.__name__ == "Random":
+            return kind
+
+
 def forget(modules):
     # What these modules make or find out again when it is next used.
-    tempfile = modules.get("tempfile")
+    tempfile = standard(modules, "tempfile")
     if tempfile:
         tempfile._name_sequence = None
         if tempfile.tempdir in tempfile._candidate_tempdir_list():
             tempfile.tempdir = None
-    uuid = modules.get("uuid")
+    uuid = standard(modules, "uuid")
     for name, value in (
         ("_node", None),
         ("_last_timestamp", None),
@@ -104,13 +127,25 @@ def seeded(seeds, blocks):
     # seeded itself matches none, and keeps its state.
     import gc
     import sys
-    from _random import Random
 
-    system = getattr(sys.modules.get("random"), "SystemRandom", ())
+    Random = twister()
+    if not Random:
+        return []
+    system = getattr(standard(sys.modules, "random"), "SystemRandom", ())
     # The collector lists no object that can be in no cycle: such generators are what
-    # others refer to. By their numbers, as classes need not be hashable.
+    # others refer to, or tuples that it does not list either. By their numbers, as
+    # classes need not be hashable.
     objects = gc.get_objects()
-    objects += gc.get_referents(*objects)
+    referents = gc.get_referents(*objects)
+    known = set()
+    while referents:
+        objects += referents
+        tuples = {
+            id(item): item for item in referents
+            if type(item) is tuple and not gc.is_tracked(item) and id(item) not in known
+        }
+        known.update(tuples)
+        referents = gc.get_referents(*tuples.values())
     kinds = {
         number for number, kind in {id(kind): kind for kind in map(type, objects)}.items()
         if issubclass(kind, Random) and not issubclass(kind, system)

@@ -26,13 +26,26 @@ pub(crate) fn imports(on_restore: &[String]) -> String {
     if on_restore.is_empty() {
         return String::new();
     }
-    let mut code = String::from("try:\n");
+    // The user's namespace may hide built-in names.
+    let mut code = String::from(
+        "def _eryx_preinit_hooks():
+    global _eryx_preinit_hooks
+    del _eryx_preinit_hooks
+    from builtins import ImportError, SystemExit, __import__, repr
+    try:
+",
+    );
     for hook in on_restore {
         let (module, _) = hook.split_once(':').unwrap_or((hook, ""));
-        let _ = writeln!(code, "    __import__('{module}')");
+        let _ = writeln!(code, "        __import__('{module}')");
     }
     // One that leaves the interpreter takes it down.
-    code.push_str("except SystemExit as exit:\n    raise ImportError(repr(exit)) from exit\n");
+    code.push_str(
+        "    except SystemExit as exit:
+        raise ImportError(repr(exit)) from exit
+_eryx_preinit_hooks()
+",
+    );
     code
 }
 
@@ -41,7 +54,13 @@ pub(crate) fn imports(on_restore: &[String]) -> String {
 /// `seeds` are those given out (`Randomness::seeds`), `on_restore` is
 /// `Config::on_restore`.
 pub(crate) fn code(seeds: &[Vec<u8>], on_restore: &[String]) -> String {
-    let mut code = String::from("exec(compile('''");
+    let mut code = String::from(
+        "def _eryx_preinit_reseed():
+    global _eryx_preinit_reseed
+    del _eryx_preinit_reseed
+    from builtins import compile, exec
+    exec(compile('''",
+    );
     code.push_str(SCRIPT);
     code.push_str("''', '<eryx-preinit-build>', 'exec'), {'seeds': [");
     for seed in seeds {
@@ -61,14 +80,14 @@ pub(crate) fn code(seeds: &[Vec<u8>], on_restore: &[String]) -> String {
     for (name, _) in environment::BUILD {
         let _ = write!(code, "'{name}',");
     }
-    code.push_str("]})");
+    code.push_str("]})\n_eryx_preinit_reseed()\n");
     code
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::Workbench;
+    use crate::testing::{Plan, Workbench};
     use std::collections::HashMap;
     use wasmtime::component::Component;
     use wasmtime::{Config, Engine};
@@ -88,10 +107,10 @@ class Sub(random.Random):
 sub = Sub()
 twister = _random.Random(7)
 bare = _random.Random()                     # of no interest to the garbage collector
-class FileStamp(type):
+class Meta(type):
     def __eq__(self, other):
         return self is other
-class Unhashable(metaclass=FileStamp):
+class Unhashable(metaclass=Meta):
     pass
 odd = Unhashable()
 fixed = random.Random(42)
@@ -215,6 +234,54 @@ print('= frozen', gc.get_freeze_count() > 0)
         fresh_on("0.14.0");
     }
 
+    /// Names of this crate's code that set-up code hides, and modules that are stand-ins.
+    const HOSTILE: &str = "
+import sys
+class StandIn:
+    def __getattr__(self, name):
+        return StandIn()
+for name in 'tempfile', 'uuid', 'logging', '_random', 'random':
+    sys.modules[name] = StandIn()
+from re import *
+exec = globals = hasattr = getattr = repr = list = sys = 1
+SystemExit = ImportError = RuntimeError = __import__ = 1
+";
+
+    #[test]
+    fn set_up_code_may_hide_every_name_and_replace_modules() {
+        let bench = Workbench::new("0.5.0");
+        bench.module(
+            "pairs",
+            Some(
+                "import _random\nPAIR = (_random.Random(), ((_random.Random(), 1), 2))\n\
+                 def first():\n    return PAIR[0].random()\n\
+                 def second():\n    return PAIR[1][0][0].random()\n",
+            ),
+        );
+        bench.module("globals", Some(""));
+        let plan = Plan {
+            imports: &["pairs", "globals", "random", "tempfile"],
+            on_restore: &["pairs:first"],
+            setup: Some(HOSTILE),
+            ..Plan::default()
+        };
+        let taken = bench.take(&[plan]).remove(0).unwrap();
+        let drawn = [1, 2].map(|entropy| {
+            let code =
+                "print(pairs.first())\nprint(pairs.second())\nprint(exec, compile.__module__)";
+            let printed = taken
+                .restorable
+                .execute(entropy, &[code])
+                .remove(0)
+                .unwrap();
+            printed.lines().map(str::to_owned).collect::<Vec<_>>()
+        });
+        // Generators in tuples, one inside another, which the collector does not list.
+        assert_ne!(drawn[0][0], drawn[1][0]);
+        assert_ne!(drawn[0][1], drawn[1][1]);
+        assert_eq!(drawn[0][2], "1 re");
+    }
+
     /// ```text
     /// cargo test --release --lib measure_the_first_code -- --ignored --nocapture
     /// ```
@@ -271,10 +338,11 @@ print('= frozen', gc.get_freeze_count() > 0)
     #[test]
     fn modules_of_hooks_are_imported_and_may_not_leave_the_interpreter() {
         let code = imports(&["a.b:c.d".to_owned(), "e:f".to_owned()]);
-        assert_eq!(
-            code,
-            "try:\n    __import__('a.b')\n    __import__('e')\n\
-             except SystemExit as exit:\n    raise ImportError(repr(exit)) from exit\n"
+        assert!(
+            code.contains(
+                "    try:\n        __import__('a.b')\n        __import__('e')\n    except SystemExit"
+            ),
+            "{code}"
         );
         assert_eq!(imports(&[]), "");
     }
@@ -283,7 +351,10 @@ print('= frozen', gc.get_freeze_count() > 0)
     fn the_code_has_seeds_as_integers_and_hooks_as_pairs() {
         let code = code(&[vec![1, 0, 2]], &["a.b:c.d".to_owned()]);
         assert!(
-            code.ends_with("{'seeds': [0x020001,], 'hooks': [('a.b', 'c.d'),], 'blocks': 20000})"),
+            code.ends_with(
+                "{'seeds': [0x020001,], 'hooks': [('a.b', 'c.d'),], 'blocks': 20000})\n\
+                 _eryx_preinit_reseed()\n"
+            ),
             "{code}"
         );
         // It is written into a string literal.

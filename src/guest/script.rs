@@ -11,8 +11,8 @@ pub(crate) struct Script<'a> {
     pub(crate) setup: Option<&'a Setup>,
     /// `Config::trace`.
     pub(crate) trace: bool,
-    /// Whether to watch for modules that packages try to import in vain.
-    pub(crate) watch_misses: bool,
+    /// Whether to watch what packages, or the set-up, ask the import system for.
+    pub(crate) watch: bool,
     /// For start-up, for each import, and for the set-up.
     pub(crate) timeout: Duration,
 }
@@ -25,15 +25,42 @@ pub(crate) struct Setup {
     pub(crate) code: String,
 }
 
+/// What the import system wrote down.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Watched {
+    /// Private modules of packages that were asked for and are not there: extensions
+    /// that a package can do without are called so.
+    pub(crate) misses: Vec<String>,
+    /// Modules whose functions are registered to run on restore.
+    pub(crate) restoring: Vec<String>,
+}
+
+/// Randomness drawn for something else than seeding a generator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Draw {
+    /// What was running.
+    pub(crate) during: String,
+    pub(crate) bytes: u64,
+}
+
 /// What was noticed while the guest ran.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Observed {
     /// Files that are still open, by their paths in the guest.
     pub(crate) left_open: Vec<String>,
     /// Whether instances see the environment variables of their host.
     pub(crate) environment_forgotten: bool,
-    /// Private modules of packages that were asked for and are not there.
-    pub(crate) misses: Vec<String>,
+    pub(crate) watched: Watched,
+    pub(crate) draws: Vec<Draw>,
+    /// Whether the set-up leaves a global `result`.
+    pub(crate) left_result: bool,
+}
+
+impl Observed {
+    /// Whether functions of the user's run in every instance.
+    pub(crate) fn hooks(&self, script: &Script<'_>) -> bool {
+        !script.on_restore.is_empty() || !self.watched.restoring.is_empty()
+    }
 }
 
 /// How long the guest took.

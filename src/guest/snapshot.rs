@@ -4,11 +4,13 @@
 //! what it read there into a component that starts in that state. It is given the
 //! component without function bodies (`hot.rs`).
 
-use crate::error::{Error, Report};
+use crate::error::{Error, Report, caught};
+use crate::guest::alarm::block_on;
 use crate::guest::engine::Compiler;
 use crate::guest::failure::Failure;
-use crate::guest::guest::{Guest, RESTORED, block_on};
 use crate::guest::host::GuestSetup;
+use crate::guest::instance::Guest;
+use crate::guest::restore::RESTORED;
 use crate::guest::script::{Observed, Script, Timing};
 use crate::wasm::environ;
 use std::time::{Duration, Instant};
@@ -18,7 +20,7 @@ use wasmtime_wizer::{ComponentContext, Wizer};
 
 /// A component ready to be snapshotted.
 pub(crate) struct Instrumented<'a> {
-    context: ComponentContext<'a>,
+    pub(crate) context: ComponentContext<'a>,
     /// The instrumented component, still without bodies.
     pub(crate) skeleton: Vec<u8>,
     /// Where C code has its environment variables.
@@ -32,8 +34,9 @@ pub(crate) fn instrument(skeleton: &[u8]) -> Result<Instrumented<'_>, Error> {
     let failed = |report: Report| Error::Compile(report);
     let summary = "cannot instrument the component";
     let environ = environ::address(skeleton).map_err(|e| failed(Report::new(summary).source(e)))?;
-    let (context, skeleton) = Wizer::new()
-        .instrument_component(skeleton)
+    let instrument = || Wizer::new().instrument_component(skeleton);
+    let (context, skeleton) = caught("wasmtime-wizer", instrument)
+        .map_err(failed)?
         .map_err(|e| failed(Report::new(summary).source(e)))?;
     Ok(Instrumented {
         context,
@@ -46,51 +49,24 @@ pub(crate) fn instrument(skeleton: &[u8]) -> Result<Instrumented<'_>, Error> {
 pub(crate) fn take(
     instrumented: &Instrumented<'_>,
     component: &Component,
-    surroundings: &GuestSetup<'_>,
+    guest_setup: &GuestSetup<'_>,
     script: &Script<'_>,
 ) -> Result<(Vec<u8>, Timing, Observed), Failure> {
     block_on(async {
-        let mut observed = Observed::default();
-        let mut timing = Timing::default();
         let started = Instant::now();
-        let mut guest = Guest::start(component, surroundings, script.timeout).await?;
-        timing.start = started.elapsed();
-        if !script.trace {
-            guest.stop_tracing().await?;
-        }
-        if script.watch_misses {
-            guest.watch_misses().await?;
-        }
-        for (index, module) in script.imports.iter().enumerate() {
-            let started = Instant::now();
-            guest.import(index, module, surroundings).await?;
-            timing.imports.push(started.elapsed());
-        }
-        if let Some(setup) = script.setup {
-            let started = Instant::now();
-            guest.set_up(setup, surroundings).await?;
-            timing.setup = started.elapsed();
-        }
-        if script.watch_misses {
-            observed.misses = guest.misses().await?;
-        }
-        observed.left_open = guest.store.data().left_open();
-        // Nothing may be executed behind it.
+        let mut guest = Guest::start(component, guest_setup, script.timeout).await?;
+        let start = started.elapsed();
+        guest.check_isolation()?;
+        let (mut timing, mut observed) = guest.run_script(guest_setup, script).await?;
+        timing.start = start;
         guest.reseed(script.on_restore).await?;
         guest.finalize().await?;
         guest.forget_environment(instrumented.environ);
         let started = Instant::now();
-        let snapshot = Wizer::new()
-            .snapshot_component(&instrumented.context, &mut guest)
-            .await
-            .map_err(|e| {
-                Failure::Final(Error::Transform(
-                    Report::new("cannot write the snapshot").source(e),
-                ))
-            })?;
+        let snapshot = guest.snapshot(&instrumented.context).await?;
         timing.snapshot = started.elapsed();
         observed.environment_forgotten = guest.environment_forgotten;
-        guest.works(RESTORED, script.on_restore).await?;
+        guest.works(RESTORED, observed.hooks(script)).await?;
         Ok((snapshot, timing, observed))
     })
 }
@@ -100,13 +76,13 @@ pub(crate) fn take(
 pub(crate) fn record(
     instrumented: &Instrumented<'_>,
     component: &Component,
-    surroundings: &GuestSetup<'_>,
+    guest_setup: &GuestSetup<'_>,
     scripts: &[String],
     failing: &[&str],
     finalize: bool,
 ) -> Result<Vec<u8>, Failure> {
     block_on(async {
-        let mut guest = Guest::start(component, surroundings, Duration::from_secs(600)).await?;
+        let mut guest = Guest::start(component, guest_setup, Duration::from_secs(600)).await?;
         for script in scripts {
             if let Err(message) = guest.execute(script, "script").await? {
                 panic!("{message}");
@@ -118,15 +94,13 @@ pub(crate) fn record(
         if finalize {
             // The hook is called behind the snapshot, which is too late to be recorded.
             let on_restore = ["random:seed".to_owned()];
+            guest.import_hooks(&on_restore).await?;
             guest.reseed(&on_restore).await?;
-            guest.works(RESTORED, &on_restore).await?;
+            guest.works(RESTORED, true).await?;
             guest.reseed(&[]).await?;
             guest.finalize().await?;
         }
-        let snapshot = Wizer::new()
-            .snapshot_component(&instrumented.context, &mut guest)
-            .await;
-        Ok(snapshot.unwrap())
+        guest.snapshot(&instrumented.context).await
     })
 }
 
@@ -138,11 +112,11 @@ pub(crate) type Executed = (Result<String, String>, Duration);
 #[cfg(test)]
 pub(crate) fn execute(
     component: &Component,
-    surroundings: &GuestSetup<'_>,
+    guest_setup: &GuestSetup<'_>,
     scripts: &[&str],
 ) -> Result<Vec<Executed>, Failure> {
     block_on(async {
-        let mut guest = Guest::start(component, surroundings, Duration::from_secs(600)).await?;
+        let mut guest = Guest::start(component, guest_setup, Duration::from_secs(600)).await?;
         let mut results = Vec::new();
         for script in scripts {
             let started = Instant::now();
@@ -155,16 +129,17 @@ pub(crate) fn execute(
     })
 }
 
-/// Instantiates a finished snapshot and runs `pass` in it.
+/// Instantiates a finished snapshot and runs `pass` in it, behind the user's functions
+/// if there are `hooks`.
 pub(crate) fn smoke_test(
     component: &Component,
-    surroundings: &GuestSetup<'_>,
-    on_restore: &[String],
+    guest_setup: &GuestSetup<'_>,
+    hooks: bool,
     timeout: Duration,
 ) -> Result<(), Failure> {
     block_on(async {
-        let mut guest = Guest::start(component, surroundings, timeout).await?;
-        guest.works("pass", on_restore).await
+        let mut guest = Guest::start(component, guest_setup, timeout).await?;
+        guest.works("pass", hooks).await
     })
 }
 

@@ -1,4 +1,5 @@
-//! Imports that are not WASI, answered by reflection on their types.
+//! Imports that are not WASI, answered by reflection on their types, so that every
+//! version of the runtime's WIT works without knowing it.
 
 use crate::guest::host::Host;
 use wasmtime::Engine;

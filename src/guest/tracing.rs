@@ -6,11 +6,14 @@
 //! their events without it. Later runtimes decide for each execution, by what the host
 //! says: there the function stays.
 
+use crate::guest::failure::Failure;
+use crate::guest::instance::Guest;
+
 /// Executed first: imports and set-up code are spared the tracing as well.
 ///
 /// It shares the user's global names, which may hide built-in ones: it uses none of them,
 /// and leaves none.
-pub(crate) const STOP: &str = r#"
+const STOP: &str = r#"
 def _eryx_preinit_trace():
     import __main__, sys
     from builtins import getattr, hasattr
@@ -22,9 +25,17 @@ _eryx_preinit_trace()
 del _eryx_preinit_trace
 "#;
 
+impl Guest {
+    /// Turns off what traces user code line by line, where the runtime does so unasked.
+    pub(crate) async fn stop_tracing(&mut self) -> Result<(), Failure> {
+        let stopped = self.execute(STOP, "tracing").await?;
+        stopped.map_err(|message| Failure::of_own_code("tracing cannot be turned off", message))
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use crate::testing::{Taken, Workbench};
+    use crate::testing::{Plan, Workbench};
 
     /// Counts what the runtime reports to its host.
     const COUNT: &str = "
@@ -37,9 +48,9 @@ _eryx._eryx_report_trace = counted
     const LOOP: &str = "for i in range(100):\n    pass\n";
 
     fn events(bench: &Workbench, trace: bool) -> usize {
-        let snapshots = bench.take(&[Taken {
+        let snapshots = bench.restorables(&[Plan {
             trace,
-            ..Taken::default()
+            ..Plan::default()
         }]);
         let results = snapshots[0].execute(1, &[COUNT, LOOP, "print(len(events))"]);
         results[2].as_ref().unwrap().trim().parse().unwrap()
@@ -56,7 +67,7 @@ _eryx._eryx_report_trace = counted
     #[test]
     fn runtime_0_14_keeps_its_trace_function() {
         let bench = Workbench::new("0.14.0");
-        let snapshots = bench.take(&[Taken::default()]);
+        let snapshots = bench.restorables(&[Plan::default()]);
         let results = snapshots[0].execute(
             1,
             &["import __main__; print(callable(__main__._eryx_trace_func))"],

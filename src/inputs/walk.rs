@@ -18,6 +18,7 @@ pub(crate) fn tree(dir: &Path) -> Result<Vec<PathBuf>, Error> {
         entry.path_is_symlink() && target().is_ok_and(|target| !target.starts_with(&root))
     };
     let mut found: Vec<PathBuf> = Vec::new();
+    let mut linked = Linked::default();
     let walk = walkdir::WalkDir::new(dir)
         .min_depth(1)
         .follow_links(true)
@@ -25,6 +26,7 @@ pub(crate) fn tree(dir: &Path) -> Result<Vec<PathBuf>, Error> {
         .into_iter()
         .filter_entry(|entry| entry.file_name() != pyc::FOLDER && !leads_out(entry));
     for entry in walk {
+        linked.count(dir, &entry)?;
         let path = match entry {
             Ok(entry) if entry.file_type().is_file() || entry.file_type().is_dir() => {
                 entry.into_path()
@@ -52,6 +54,56 @@ pub(crate) fn tree(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(found)
 }
 
+/// How much was reached through links. Each way through links is a path of its own to
+/// Python, and folders that lead to each other have more ways than can be listed.
+#[derive(Default)]
+struct Linked {
+    /// The depth of the outermost link that the walk is in.
+    depth: Option<usize>,
+    entries: usize,
+}
+
+impl Linked {
+    const LIMIT: usize = 100_000;
+
+    fn count(
+        &mut self,
+        dir: &Path,
+        entry: &walkdir::Result<walkdir::DirEntry>,
+    ) -> Result<(), Error> {
+        let (depth, is_link) = match entry {
+            Ok(entry) => (entry.depth(), entry.path_is_symlink()),
+            Err(error) => (error.depth(), true),
+        };
+        if self.depth.is_some_and(|outermost| depth <= outermost) {
+            self.depth = None;
+        }
+        if is_link && self.depth.is_none() {
+            self.depth = Some(depth);
+        }
+        self.entries += usize::from(self.depth.is_some());
+        if self.entries <= Self::LIMIT {
+            return Ok(());
+        }
+        let path = match entry {
+            Ok(entry) => Some(entry.path()),
+            Err(error) => error.path(),
+        };
+        Err(Error::Io(
+            Report::new(format!(
+                "`{}` holds more than {} paths that lead through symbolic links",
+                dir.display(),
+                Self::LIMIT
+            ))
+            .note(format!(
+                "the last of them is `{}`",
+                path.unwrap_or(dir).display()
+            ))
+            .hint("remove links between its folders: each way through them is a path to Python"),
+        ))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,5 +128,40 @@ mod tests {
             .map(|path| path.strip_prefix(dir.path()).unwrap().to_str().unwrap())
             .collect();
         assert_eq!(names, ["pkg/a.py", "pkg/b.py", "pkg/round"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn folders_that_lead_to_each_other_are_refused_and_not_walked_to_the_end() {
+        use std::os::unix::fs::symlink;
+        let dir = tempfile::tempdir().unwrap();
+        let folders: Vec<_> = (0..9).map(|i| dir.path().join(format!("f{i}"))).collect();
+        for folder in &folders {
+            fs::create_dir(folder).unwrap();
+            fs::write(folder.join("a.py"), "1").unwrap();
+        }
+        // Three of them are no problem: every path is there.
+        let crosswise = |folders: &[PathBuf]| {
+            for (i, from) in folders.iter().enumerate() {
+                for (j, to) in folders.iter().enumerate() {
+                    let link = from.join(format!("to{j}"));
+                    if i != j && !link.exists() {
+                        symlink(to, link).unwrap();
+                    }
+                }
+            }
+        };
+        crosswise(&folders[..3]);
+        let paths = tree(dir.path()).unwrap();
+        assert!(paths.contains(&dir.path().join("f0/to1/to2/a.py")));
+        crosswise(&folders);
+        let started = std::time::Instant::now();
+        let error = tree(dir.path()).unwrap_err();
+        let text = format!("{error:?}");
+        assert!(
+            text.contains("100000 paths that lead through symbolic links"),
+            "{text}"
+        );
+        assert!(started.elapsed() < std::time::Duration::from_secs(60));
     }
 }

@@ -6,6 +6,7 @@
 use crate::config::{CompilerChoice, OptLevel, Precompile};
 use crate::error::{Error, Report};
 use crate::guest::engine::{self, Compiler};
+use crate::native::artifact::Artifact;
 use crate::native::reuse;
 use crate::native::target::Target;
 use crate::store::digest::{Digest, KeyBuilder};
@@ -14,8 +15,6 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 use wasmtime::{Config, Engine, Precompiled, Strategy};
-use wasmtime_environ::object::read::elf::{FileHeader, SectionHeader};
-use wasmtime_environ::object::{Endianness, elf};
 
 /// One way to make native code for a target.
 pub(crate) struct Precompiler {
@@ -152,30 +151,11 @@ pub(crate) fn check(code: &[u8], target: &Target) -> Result<(), Error> {
             )));
         }
     }
-    let machine = machine(code).unwrap_or_default();
+    let machine = Artifact::parse(code).map_or(0, |artifact| artifact.machine());
     if machine != target.elf_machine() {
         return Err(wrong(format!("code for ELF machine {machine}")));
     }
     Ok(())
-}
-
-fn machine(code: &[u8]) -> Option<u16> {
-    let header = elf::FileHeader64::<Endianness>::parse(code).ok()?;
-    Some(header.e_machine(header.endian().ok()?))
-}
-
-/// The Wasmtime version that wrote `code`, from its engine section: a format
-/// version, the length of the text, the text.
-pub(crate) fn wasmtime_version(code: &[u8]) -> Option<String> {
-    let header = elf::FileHeader64::<Endianness>::parse(code).ok()?;
-    let endian = header.endian().ok()?;
-    let sections = header.sections(endian, code).ok()?;
-    let (_, section) = sections.section_by_name(endian, b".wasmtime.engine")?;
-    let data = section.data(endian, code).ok()?;
-    let (_, rest) = data.split_first()?;
-    let (&len, rest) = rest.split_first()?;
-    let version = rest.get(..usize::from(len))?;
-    Some(std::str::from_utf8(version).ok()?.to_owned())
 }
 
 type Compile =
@@ -275,6 +255,11 @@ mod tests {
                     (canon lift (core func $i "f"))))"#,
         )
         .unwrap()
+    }
+
+    fn version(code: &[u8]) -> String {
+        let artifact = Artifact::parse(code).unwrap();
+        artifact.wasmtime_version().unwrap().to_owned()
     }
 
     fn compile(precompile: &Precompile) -> (Target, Vec<u8>) {
@@ -392,25 +377,28 @@ mod tests {
                 ..Precompile::default()
             };
             let (target, code) = compile(&precompile);
-            assert_eq!(machine(&code), Some(target.elf_machine()));
+            assert_eq!(
+                Artifact::parse(&code).unwrap().machine(),
+                target.elf_machine()
+            );
         }
     }
 
     #[test]
     fn the_version_of_the_compiler_is_in_the_file() {
         let (_, code) = compile(&Precompile::default());
-        assert_eq!(wasmtime_version(&code).unwrap(), "48");
+        assert_eq!(version(&code), "48");
     }
 
     #[test]
     fn code_of_another_version_is_refused_by_name() {
         let (_, mut code) = compile(&Precompile::default());
-        let version = wasmtime_version(&code).unwrap();
-        let text = [&[version.len() as u8], version.as_bytes()].concat();
+        let own = version(&code);
+        let text = [&[own.len() as u8], own.as_bytes()].concat();
         let at = code.windows(text.len()).position(|bytes| bytes == text);
         code[at.unwrap() + text.len() - 1] ^= 1;
-        let other = wasmtime_version(&code).unwrap();
-        assert_ne!(other, version);
+        let other = version(&code);
+        assert_ne!(other, own);
         let mut config = Config::new();
         config.wasm_component_model_async(true);
         let error = engine::load(&Engine::new(&config).unwrap(), &code).err();

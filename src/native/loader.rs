@@ -7,12 +7,10 @@
 
 use crate::config::Precompile;
 use crate::guest::engine::Compiler;
-use crate::native::compile;
+use crate::native::artifact::Artifact;
 use crate::native::target::Target;
 use crate::store::digest::Digest;
 use std::path::Path;
-use wasmtime_environ::object::read::elf::{FileHeader, SectionHeader};
-use wasmtime_environ::object::{Endianness, elf};
 
 // The checksum, for this crate and for the generated file: the same code.
 include!("loader/checksum.rs");
@@ -22,6 +20,9 @@ const TEMPLATE: &str = include_str!("loader/python.rs.in");
 const ERYX: &str = include_str!("loader/eryx.rs.in");
 const ERYX_PLACEHOLDER: &str = include_str!("loader/eryx-placeholder.rs.in");
 const PLACEHOLDER: &str = include_str!("loader/placeholder.rs.in");
+
+/// What is mapped starts at a page.
+const PAGE_BYTES: u64 = 4096;
 
 /// What the generated file describes.
 pub(crate) struct Loader<'a> {
@@ -51,12 +52,14 @@ impl Loader<'_> {
             }
             Compiler::Cranelift => "",
         };
-        let version = compile::wasmtime_version(self.code).unwrap_or_default();
+        let artifact = Artifact::parse(self.code).ok();
+        let version = artifact.as_ref().and_then(|a| a.wasmtime_version().ok());
+        let alignment = artifact.as_ref().map_or(1, Artifact::alignment);
         let values = [
             ("@VERSION@", env!("CARGO_PKG_VERSION").to_owned()),
             ("@VARIABLES@", self.variables.to_owned()),
             ("@FILE@", literal(&format!("/{}", self.file_name))),
-            ("@ALIGN@", alignment(self.code).to_string()),
+            ("@ALIGN@", alignment.max(PAGE_BYTES).to_string()),
             ("@BYTES@", self.code.len().to_string()),
             ("@SHA256@", literal(&self.digest.to_string())),
             ("@CHECKSUM@", format!("{:#018x}", checksum.finish())),
@@ -64,7 +67,7 @@ impl Loader<'_> {
             ("@TARGET@", literal(&self.target.triple)),
             ("@CPU@", literal(self.precompile.cpu.name())),
             ("@COMPILER@", literal(self.compiler.name())),
-            ("@WASMTIME@", literal(&version)),
+            ("@WASMTIME@", literal(version.unwrap_or_default())),
             ("@STRATEGY@", strategy.to_owned()),
             ("@EPOCH@", self.precompile.epoch_interruption.to_string()),
             ("@FUEL@", self.precompile.consume_fuel.to_string()),
@@ -142,17 +145,6 @@ fn fill(template: &str, values: &[(&str, String)]) -> String {
 /// `text` as a Rust string literal.
 fn literal(text: &str) -> String {
     format!("{text:?}")
-}
-
-/// What the sections of `code` have to be aligned to in memory.
-fn alignment(code: &[u8]) -> u64 {
-    let sections = || {
-        let header = elf::FileHeader64::<Endianness>::parse(code).ok()?;
-        let endian = header.endian().ok()?;
-        let sections = header.sections(endian, code).ok()?;
-        sections.iter().map(|s| s.sh_addralign(endian)).max()
-    };
-    sections().unwrap_or(1).max(4096)
 }
 
 #[cfg(test)]

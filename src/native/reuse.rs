@@ -12,6 +12,7 @@
 //! Where a condition named there does not hold, everything is compiled; a test
 //! compares the two ways byte for byte.
 
+use crate::native::artifact::{Artifact, EngineSection, INFO, TEXT, WASM_DATA};
 use crate::store::digest::{Digest, KeyBuilder};
 use crate::wasm::sections::{self, Section, id, module_id};
 use anyhow::{Context, Result, bail, ensure};
@@ -24,19 +25,13 @@ use wasmparser::{
 use wasmtime_environ::component::{
     CompiledComponentInfo, ComponentArtifacts, ComponentTypesBuilder, Translator,
 };
-use wasmtime_environ::object::read::elf::{FileHeader, SectionHeader};
 use wasmtime_environ::object::write::Object;
-use wasmtime_environ::object::{Architecture, BinaryFormat, Endianness, LittleEndian, elf, pod};
+use wasmtime_environ::object::{Architecture, BinaryFormat, Endianness};
 use wasmtime_environ::{
-    Abi, CompiledFunctionsTable, CompiledFunctionsTableBuilder, CompiledModuleInfo,
-    DefinedFuncIndex, EntityRef, FilePos, FinishedObject, FuncKey, ObjectBuilder, PrimaryMap,
-    ScopeVec, StaticModuleIndex, Tunables, WasmChecksum,
+    Abi, CompiledFunctionsTable, CompiledFunctionsTableBuilder, DefinedFuncIndex, EntityRef,
+    FilePos, FinishedObject, FuncKey, ObjectBuilder, PrimaryMap, ScopeVec, StaticModuleIndex,
+    WasmChecksum,
 };
-
-const TEXT: &str = ".text";
-const WASM_DATA: &str = ".rodata.wasm";
-const INFO: &str = ".wasmtime.info";
-const ENGINE: &str = ".wasmtime.engine";
 
 /// Up to this size, memory is always stored as an image that can be mapped;
 /// `precompile.rs` says so to Wasmtime.
@@ -196,6 +191,10 @@ pub(crate) fn splice(
         "a memory starts smaller"
     );
     let whole = Artifact::parse(base.artifact)?;
+    ensure!(
+        whole.is_little_endian(),
+        "data is made for little-endian processors"
+    );
     // The layout rule is checked on a file that Wasmtime wrote.
     ensure!(
         whole.with(&[])? == base.artifact,
@@ -351,8 +350,8 @@ fn text(
 }
 
 fn same_but_data(old: &Artifact<'_>, new: &Artifact<'_>) -> Result<()> {
-    ensure!(old.sections.len() == new.sections.len(), "other sections");
-    for (old, new) in old.sections.iter().zip(&new.sections) {
+    ensure!(old.parts().len() == new.parts().len(), "other sections");
+    for (old, new) in old.parts().iter().zip(new.parts()) {
         ensure!(
             old.name == new.name && old.align == new.align,
             "other sections"
@@ -426,124 +425,6 @@ impl Table {
         }
         Ok(())
     }
-}
-
-/// What Wasmtime writes behind its version into the engine section.
-#[derive(Deserialize)]
-struct EngineSection {
-    _target: String,
-    _shared_flags: Vec<(String, Flag)>,
-    _isa_flags: Vec<(String, Flag)>,
-    tunables: Tunables,
-    features: u64,
-}
-
-#[derive(Deserialize)]
-#[allow(dead_code, reason = "read to get at what follows it")]
-enum Flag {
-    Enum(String),
-    Num(u8),
-    Bool(bool),
-}
-
-type Header = elf::FileHeader64<LittleEndian>;
-type Entry = elf::SectionHeader64<LittleEndian>;
-
-/// One section of an ELF file.
-struct Part<'a> {
-    name: &'a str,
-    align: u64,
-    data: &'a [u8],
-}
-
-/// An artifact, an ELF file: its header, sections one after the other, each where
-/// its alignment allows, then the section table.
-struct Artifact<'a> {
-    header: &'a Header,
-    entries: &'a [Entry],
-    /// Parallel to `entries`.
-    sections: Vec<Part<'a>>,
-}
-
-impl<'a> Artifact<'a> {
-    fn parse(bytes: &'a [u8]) -> Result<Self> {
-        let header = Header::parse(bytes)?;
-        let endian = header.endian()?;
-        let table = header.sections(endian, bytes)?;
-        let mut sections = Vec::new();
-        for entry in table.iter() {
-            let name = table.section_name(endian, entry)?;
-            ensure!(entry.sh_type(endian) != elf::SHT_NOBITS, "an empty section");
-            sections.push(Part {
-                name: std::str::from_utf8(name)?,
-                align: entry.sh_addralign(endian),
-                data: entry.data(endian, bytes)?,
-            });
-        }
-        let entries = header.section_headers(endian, bytes)?;
-        ensure!(sections.len() == entries.len(), "no section names");
-        Ok(Self {
-            header,
-            entries,
-            sections,
-        })
-    }
-
-    fn part(&self, name: &str) -> Result<&Part<'a>> {
-        let part = self.sections.iter().find(|part| part.name == name);
-        part.with_context(|| format!("no section {name}"))
-    }
-
-    fn section(&self, name: &str) -> Result<&'a [u8]> {
-        Ok(self.part(name)?.data)
-    }
-
-    /// The settings it was compiled with.
-    fn engine(&self) -> Result<EngineSection> {
-        let section = self.section(ENGINE)?;
-        let length = usize::from(*section.get(1).context("the engine section")?);
-        let metadata = section.get(2 + length..).context("the engine section")?;
-        postcard::from_bytes(metadata).context("the engine section")
-    }
-
-    /// The function table of an artifact that holds one core module.
-    fn module_table(&self) -> Result<CompiledFunctionsTable> {
-        let info = self.section(INFO)?;
-        let (_, rest) = postcard::take_from_bytes::<CompiledModuleInfo>(info)?;
-        Ok(postcard::take_from_bytes(rest)?.0)
-    }
-
-    /// The file with other contents in some sections.
-    fn with(&self, new: &[(&str, &[u8])]) -> Result<Vec<u8>> {
-        let size = self
-            .sections
-            .iter()
-            .map(|part| part.data.len())
-            .sum::<usize>()
-            + new.iter().map(|(_, data)| data.len()).sum::<usize>();
-        let mut out = Vec::with_capacity(size + (64 << 10));
-        out.resize(size_of::<Header>(), 0);
-        let mut entries = self.entries.to_vec();
-        for (entry, part) in entries.iter_mut().zip(&self.sections).skip(1) {
-            let replaced = new.iter().find(|(name, _)| *name == part.name);
-            let data = replaced.map_or(part.data, |(_, data)| data);
-            pad(&mut out, part.align);
-            entry.sh_offset.set(LittleEndian, out.len() as u64);
-            entry.sh_size.set(LittleEndian, data.len() as u64);
-            out.extend_from_slice(data);
-        }
-        pad(&mut out, 8);
-        let mut header = *self.header;
-        header.e_shoff.set(LittleEndian, out.len() as u64);
-        out.extend_from_slice(pod::bytes_of_slice(&entries));
-        out[..size_of::<Header>()].copy_from_slice(pod::bytes_of(&header));
-        Ok(out)
-    }
-}
-
-fn pad(out: &mut Vec<u8>, align: u64) {
-    let align = (align as usize).max(1);
-    out.resize(out.len().next_multiple_of(align), 0);
 }
 
 #[cfg(test)]

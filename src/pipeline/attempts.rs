@@ -2,6 +2,7 @@
 //! until one gives a snapshot that works.
 
 use crate::error::{Error, Report};
+use crate::guest::draws;
 use crate::guest::engine::{self, Compiler};
 use crate::guest::environment;
 use crate::guest::failure::Failure;
@@ -211,9 +212,12 @@ impl Attempts<'_> {
             (taken, kept.join())
         });
         let (taken, timing, observed) = taken?;
-        let findings = self.say_taken(&timing, &observed);
+        self.say_taken(&timing, &observed);
+        let mut findings = frozen(&observed);
+        findings.extend(self.who_draws(&component, &setup, &observed));
         kept.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        let wasm = self.finish(way, &taken, &setup)?;
+        let hooks = observed.hooks(&self.script());
+        let wasm = self.finish(way, &taken, &setup, hooks)?;
         Ok((wasm, findings))
     }
 
@@ -256,7 +260,7 @@ impl Attempts<'_> {
             on_restore: &config.on_restore,
             setup: self.guest.setup,
             trace: config.trace,
-            watch_misses: self.guest.site_packages.tree.is_some(),
+            watch: self.guest.site_packages.tree.is_some() || self.guest.setup.is_some(),
             timeout: config.timeout,
         }
     }
@@ -273,9 +277,8 @@ impl Attempts<'_> {
         }
     }
 
-    /// Says how long the guest took and what a package does without, and returns what to
-    /// warn of.
-    fn say_taken(&self, timing: &Timing, observed: &Observed) -> Vec<String> {
+    /// Says how long the guest took and what a package does without.
+    fn say_taken(&self, timing: &Timing, observed: &Observed) {
         let log = self.cx.log;
         log.say(&format!("python start: {:.2?}", timing.start));
         for (module, took) in self.cx.config.imports.iter().zip(&timing.imports) {
@@ -286,7 +289,7 @@ impl Attempts<'_> {
         }
         log.say(&format!("snapshot: {:.2?}", timing.snapshot));
         let foreign = &self.guest.site_packages.record.foreign;
-        for module in &observed.misses {
+        for module in &observed.watched.misses {
             let why = match foreign.get(module) {
                 Some(what) => format!("the file for it {what}"),
                 None => "no native extension of that name is linked".to_owned(),
@@ -296,25 +299,46 @@ impl Attempts<'_> {
                  on without it"
             ));
         }
-        let left_open = observed.left_open.iter().map(|path| {
-            format!(
-                "`{path}` is still open when the snapshot is taken: the restored program gets \
-                 EBADF from it; close it in the code that opens it (an import, or the set-up)"
-            )
-        });
-        let mut findings: Vec<String> = left_open.collect();
-        if !observed.environment_forgotten {
-            findings.push(
-                "this runtime keeps its environment variables at an unknown place: instances see \
-                 those of the build, not those of their host"
-                    .to_owned(),
-            );
-        }
-        findings
     }
 
-    /// All bodies back, `_initialize` back, stripped, validated and tried out.
-    fn finish(&self, way: Way<'_>, taken: &[u8], setup: &GuestSetup<'_>) -> Result<Blob, Attempt> {
+    /// Warnings of who drew from the system's randomness before the snapshot.
+    fn who_draws(
+        &self,
+        component: &Component,
+        setup: &GuestSetup<'_>,
+        observed: &Observed,
+    ) -> Vec<String> {
+        if observed.draws.is_empty() {
+            return Vec::new();
+        }
+        let log = self.cx.log;
+        let script = self.script();
+        let places = log.timed("who draws", || draws::places(component, setup, &script));
+        // Without them, the warning says less.
+        let places = places.unwrap_or_else(|failure| {
+            log.say(&format!("cannot find who draws: {}", failure.into_error()));
+            Vec::new()
+        });
+        let hooks = script.on_restore.iter();
+        let restoring: Vec<&str> = hooks
+            .map(|hook| {
+                hook.split_once(':')
+                    .map_or(hook.as_str(), |(module, _)| module)
+            })
+            .chain(observed.watched.restoring.iter().map(String::as_str))
+            .collect();
+        draws::warnings(&observed.draws, &places, &restoring)
+    }
+
+    /// All bodies back, `_initialize` back, stripped, validated and tried out, behind the
+    /// user's functions if there are `hooks`.
+    fn finish(
+        &self,
+        way: Way<'_>,
+        taken: &[u8],
+        setup: &GuestSetup<'_>,
+        hooks: bool,
+    ) -> Result<Blob, Attempt> {
         let linked = self.linked.bytes();
         let transformed = self.cx.log.timed("transform", || {
             let whole = bodies::with_bodies(taken, linked)?;
@@ -329,7 +353,7 @@ impl Attempts<'_> {
             || Digest::of(&wasm),
             || {
                 is_valid(linked, &wasm)?;
-                self.verify(way, &wasm, setup)
+                self.verify(way, &wasm, setup, hooks)
             },
         );
         works?;
@@ -343,7 +367,13 @@ impl Attempts<'_> {
     /// than that takes. Once for each linked component and engine: later
     /// snapshots differ in the contents of memory only, and the instance they
     /// were taken from has just run `pass`.
-    fn verify(&self, way: Way<'_>, wasm: &[u8], setup: &GuestSetup<'_>) -> Result<(), Attempt> {
+    fn verify(
+        &self,
+        way: Way<'_>,
+        wasm: &[u8],
+        setup: &GuestSetup<'_>,
+        hooks: bool,
+    ) -> Result<(), Attempt> {
         let cx = self.cx;
         let all = Way {
             bodies: Bodies::All,
@@ -354,14 +384,20 @@ impl Attempts<'_> {
             return Ok(());
         }
         cx.log
-            .timed("verify", || self.smoke_test(all, wasm, setup))?;
+            .timed("verify", || self.smoke_test(all, wasm, setup, hooks))?;
         let Made { blob, findings } = Made::from(Vec::new());
         cx.cache.store(EntryKind::Verified, key, &blob, &findings);
         Ok(())
     }
 
-    fn smoke_test(&self, way: Way<'_>, wasm: &[u8], setup: &GuestSetup<'_>) -> Result<(), Attempt> {
-        let config = self.cx.config;
+    fn smoke_test(
+        &self,
+        way: Way<'_>,
+        wasm: &[u8],
+        setup: &GuestSetup<'_>,
+        hooks: bool,
+    ) -> Result<(), Attempt> {
+        let timeout = self.cx.config.timeout;
         let profiled = bodies::is_profiled(self.linked.bytes()).map_err(not_understood)?;
         let ways = [Bodies::Execute, Bodies::Start, Bodies::All];
         let mut outcome = Ok(());
@@ -370,13 +406,35 @@ impl Attempts<'_> {
                 bodies::runnable(wasm, self.linked.bytes(), bodies).map_err(not_understood)?;
             let component =
                 snapshot::compile(way.engine, way.compiler, &part).map_err(Attempt::Compile)?;
-            outcome = snapshot::smoke_test(&component, setup, &config.on_restore, config.timeout);
+            outcome = snapshot::smoke_test(&component, setup, hooks, timeout);
             if !matches!(outcome, Err(Failure::Trap(_))) {
                 break;
             }
         }
         Ok(outcome?)
     }
+}
+
+/// What to warn of: what no instance can use as it is.
+fn frozen(observed: &Observed) -> Vec<String> {
+    let left_open = observed.left_open.iter().map(|path| {
+        format!(
+            "`{path}` is still open when the snapshot is taken: the restored program gets \
+             EBADF from it; close it in the code that opens it (an import, or the set-up)"
+        )
+    });
+    let left_result = observed.left_result.then(|| {
+        "the set-up leaves a global `result`: the runtime takes the answer of each `execute` from \
+         that name, and removes it before the next; use another name"
+            .to_owned()
+    });
+    let unknown_environment = (!observed.environment_forgotten).then(|| {
+        "this runtime keeps its environment variables at an unknown place: instances see those of \
+         the build, not those of their host"
+            .to_owned()
+    });
+    let findings = left_open.chain(left_result).chain(unknown_environment);
+    findings.collect()
 }
 
 fn is_valid(linked: &[u8], wasm: &[u8]) -> Result<(), Error> {

@@ -3,12 +3,14 @@
 
 mod conformance;
 
+use crate::error::Error;
 use crate::guest::bytecode;
+use crate::guest::draws;
 use crate::guest::engine::{self, Compiler};
 use crate::guest::environment;
 use crate::guest::failure::Failure;
 use crate::guest::host::{self, GuestSetup};
-use crate::guest::script::{Script, Setup};
+use crate::guest::script::{Observed, Script, Setup};
 use crate::guest::snapshot;
 use crate::inputs::runtime;
 use crate::inputs::stdlib::{self, StdlibSource};
@@ -91,7 +93,7 @@ impl Workbench {
         self.folder.path().join("site-packages")
     }
 
-    fn with_surroundings<T>(
+    fn with_guest_setup<T>(
         &self,
         entropy: u8,
         environment: &[(&str, &str)],
@@ -117,8 +119,8 @@ impl Workbench {
     /// snapshots are taken on: what each printed, or Python's error.
     pub(crate) fn fresh(&self, scripts: &[&str]) -> Vec<Result<String, String>> {
         let code = Code::new(self, self.linked.clone());
-        let executed = code.run(0, environment::BUILD, |component, surroundings| {
-            snapshot::execute(component, surroundings, scripts)
+        let executed = code.run(0, environment::BUILD, |component, guest_setup| {
+            snapshot::execute(component, guest_setup, scripts)
         });
         executed.into_iter().map(|(result, _)| result).collect()
     }
@@ -129,7 +131,7 @@ impl Workbench {
         let compile = |list: &&[Source]| {
             let mut made = Vec::new();
             let keep = |_: &Source, pyc: Option<&[u8]>| made.push(pyc.map(<[u8]>::to_vec));
-            let done = self.with_surroundings(0, environment::BUILD, |surroundings| {
+            let done = self.with_guest_setup(0, environment::BUILD, |surroundings| {
                 bytecode::compile(&component, surroundings, list, true, keep)
             });
             done.unwrap_or_else(|failure| panic!("{:?}", failure.into_error()));
@@ -140,55 +142,92 @@ impl Workbench {
 
     /// Takes snapshots, with `imports` and `on_restore` each.
     pub(crate) fn snapshots(&self, scripts: &[(&[&str], &[&str])]) -> Vec<Restorable<'_>> {
-        let scripts = scripts.iter().map(|&(imports, on_restore)| Taken {
+        let plans = scripts.iter().map(|&(imports, on_restore)| Plan {
             imports,
             on_restore,
-            ..Taken::default()
+            ..Plan::default()
         });
-        self.take(&scripts.collect::<Vec<_>>())
+        self.restorables(&plans.collect::<Vec<_>>())
     }
 
     /// Takes snapshots.
-    pub(crate) fn take(&self, scripts: &[Taken<'_>]) -> Vec<Restorable<'_>> {
+    pub(crate) fn restorables(&self, plans: &[Plan<'_>]) -> Vec<Restorable<'_>> {
+        let taken = self.take(plans).into_iter();
+        taken.map(|taken| taken.unwrap().restorable).collect()
+    }
+
+    /// Takes snapshots, and says what was noticed, or why there is none.
+    pub(crate) fn take(&self, plans: &[Plan<'_>]) -> Vec<Result<Taken<'_>, Error>> {
         let skeleton = bodies::skeleton(&self.linked).unwrap();
         let instrumented = snapshot::instrument(&skeleton).unwrap();
         let code = Code::new(self, instrumented.skeleton.clone());
-        let take = |taken: &Taken<'_>| {
-            let [imports, on_restore] = [taken.imports, taken.on_restore]
+        let take = |plan: &Plan<'_>| {
+            let [imports, on_restore] = [plan.imports, plan.on_restore]
                 .map(|list| list.iter().map(|&s| s.to_owned()).collect::<Vec<_>>());
-            let setup = taken.setup.map(|code| Setup {
-                name: "<setup-code>".to_owned(),
+            let setup = plan.setup.map(|code| Setup {
+                name: "warm.py".to_owned(),
                 code: code.to_owned(),
             });
             let script = Script {
                 imports: &imports,
                 on_restore: &on_restore,
                 setup: setup.as_ref(),
-                trace: taken.trace,
-                watch_misses: false,
+                trace: plan.trace,
+                watch: true,
                 timeout: Duration::from_secs(600),
             };
-            let (taken, ..) = code.run(0, environment::BUILD, |component, surroundings| {
-                snapshot::take(&instrumented, component, surroundings, &script)
-            });
+            let (taken, _, observed) =
+                code.try_run(0, environment::BUILD, |component, guest_setup| {
+                    let limited = plan.limited(guest_setup);
+                    snapshot::take(&instrumented, component, &limited, &script)
+                })?;
+            let places = match observed.draws.is_empty() {
+                true => Vec::new(),
+                false => code.try_run(0, environment::BUILD, |component, guest_setup| {
+                    draws::places(component, &plan.limited(guest_setup), &script)
+                })?,
+            };
             let whole = bodies::with_bodies(&taken, &self.linked).unwrap();
             let whole = initialize::restore_initialize(&whole).unwrap().into_owned();
-            Restorable {
-                code: Code::new(self, whole.clone()),
-                whole,
-            }
+            Ok(Taken {
+                restorable: Restorable {
+                    code: Code::new(self, whole.clone()),
+                    whole,
+                },
+                observed,
+                places,
+            })
         };
-        scripts.iter().map(take).collect()
+        plans.iter().map(take).collect()
     }
 }
 
 /// What a snapshot is taken of.
-#[derive(Default)]
-pub(crate) struct Taken<'a> {
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Plan<'a> {
     pub(crate) imports: &'a [&'a str],
     pub(crate) on_restore: &'a [&'a str],
     pub(crate) setup: Option<&'a str>,
     pub(crate) trace: bool,
+    /// In bytes, if not what is enough for everything.
+    pub(crate) memory_limit: Option<u64>,
+}
+
+impl Plan<'_> {
+    fn limited<'a>(&self, guest_setup: &GuestSetup<'a>) -> GuestSetup<'a> {
+        GuestSetup {
+            memory_limit: self.memory_limit.unwrap_or(guest_setup.memory_limit),
+            ..guest_setup.clone()
+        }
+    }
+}
+
+/// A snapshot, and what was noticed.
+pub(crate) struct Taken<'a> {
+    pub(crate) restorable: Restorable<'a>,
+    pub(crate) observed: Observed,
+    /// Who drew randomness, in a second run.
+    pub(crate) places: Vec<draws::Place>,
 }
 
 /// A finished snapshot.
@@ -213,8 +252,8 @@ impl Restorable<'_> {
     ) -> Vec<Result<String, String>> {
         let executed = self
             .code
-            .run(entropy, environment, |component, surroundings| {
-                snapshot::execute(component, surroundings, scripts)
+            .run(entropy, environment, |component, guest_setup| {
+                snapshot::execute(component, guest_setup, scripts)
             });
         executed.into_iter().map(|(result, _)| result).collect()
     }
@@ -222,8 +261,8 @@ impl Restorable<'_> {
     /// How long each of `scripts` takes in a new instance of `component`, which is
     /// this snapshot compiled in some other way.
     pub(crate) fn time(&self, component: &Component, scripts: &[&str]) -> Vec<Duration> {
-        let executed = self.code.bench.with_surroundings(1, &[], |surroundings| {
-            snapshot::execute(component, surroundings, scripts)
+        let executed = self.code.bench.with_guest_setup(1, &[], |guest_setup| {
+            snapshot::execute(component, guest_setup, scripts)
         });
         let executed = executed.unwrap_or_else(|failure| panic!("{:?}", failure.into_error()));
         executed.into_iter().map(|(_, took)| took).collect()
@@ -255,18 +294,28 @@ impl<'a> Code<'a> {
         environment: &[(&str, &str)],
         run: impl Fn(&Component, &GuestSetup<'_>) -> Result<T, Failure>,
     ) -> T {
-        let with = self
+        let result = self.try_run(entropy, environment, run);
+        result.unwrap_or_else(|error| panic!("{error:?}"))
+    }
+
+    fn try_run<T>(
+        &self,
+        entropy: u8,
+        environment: &[(&str, &str)],
+        run: impl Fn(&Component, &GuestSetup<'_>) -> Result<T, Failure>,
+    ) -> Result<T, Error> {
+        let result = self
             .bench
-            .with_surroundings(entropy, environment, |surroundings| {
-                match run(&self.start, surroundings) {
+            .with_guest_setup(entropy, environment, |guest_setup| {
+                match run(&self.start, guest_setup) {
                     Err(Failure::Trap(error)) => {
                         eprintln!("with all bodies, after: {error:?}");
                         let compile = || self.bench.compile(&self.bytes, Bodies::All);
-                        run(self.all.get_or_init(compile), surroundings)
+                        run(self.all.get_or_init(compile), guest_setup)
                     }
                     done => done,
                 }
             });
-        with.unwrap_or_else(|failure| panic!("{:?}", failure.into_error()))
+        result.map_err(Failure::into_error)
     }
 }

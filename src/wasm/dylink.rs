@@ -10,13 +10,13 @@
 
 use crate::python::{INIT, PYTHON, SUFFIX};
 use crate::wasm::sections::{self, Kind, Section, id, module_id};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
 use wasmparser::{
     BinaryReader, CustomSectionReader, Dylink0Subsection, ExportSectionReader, ExternalKind,
-    FuncType, FunctionSectionReader, ImportSectionReader, KnownCustom, SymbolFlags, TypeRef,
-    TypeSectionReader, ValType,
+    FuncType, FunctionSectionReader, ImportSectionReader, KnownCustom, MemInfo, MemoryType, Parser,
+    Payload, SymbolFlags, TypeRef, TypeSectionReader, ValType, Validator, WasmFeatures,
 };
 
 /// What the linker itself provides.
@@ -126,6 +126,16 @@ impl<'a> Symbol<'a> {
             Self::Function(name, _) | Self::FunctionAddress(name) | Self::DataAddress(name) => name,
         }
     }
+
+    /// Whether the linker provides it.
+    fn is_of_linker(&self) -> bool {
+        match self {
+            Self::Function(name, _) | Self::FunctionAddress(name) => {
+                LINKER_FUNCTIONS.contains(name)
+            }
+            Self::DataAddress(name) => LINKER_ADDRESSES.contains(name),
+        }
+    }
 }
 
 /// What linking has to know of a shared library.
@@ -138,7 +148,18 @@ pub(crate) struct SharedLibrary<'a> {
     imports: Vec<(Symbol<'a>, SymbolFlags)>,
     functions: HashMap<&'a str, Signature>,
     data: HashSet<&'a str>,
+    /// What its variables take, and the functions whose addresses it takes.
+    memory_bytes: u32,
+    table_elements: u32,
 }
+
+/// What all libraries together may have: more is damage, and the linker counts with 32
+/// bits.
+const MEMORY_BYTES_MAX: u64 = 1 << 30;
+const TABLE_ELEMENTS_MAX: u64 = 1 << 20;
+
+/// Alignments are powers of two: no compiler asks for more than a page of 64 KiB.
+const ALIGNMENT_MAX: u32 = 16;
 
 impl<'a> SharedLibrary<'a> {
     /// Reads a library made for WASI.
@@ -168,18 +189,41 @@ impl<'a> SharedLibrary<'a> {
         }
         let library =
             Self::read(&sections).map_err(|e| format!("is damaged WebAssembly: {e:#}"))?;
-        let emscripten = library.imports.iter().any(|(symbol, _)| {
-            let name = symbol.name();
-            name.starts_with("emscripten_")
-                || name.starts_with("_emscripten_")
-                || name.starts_with("invoke_")
-        });
-        if emscripten {
+        if library.is_for_emscripten() {
             return Err(
                 "is a library for Emscripten (as Pyodide uses them), not for WASI".to_owned(),
             );
         }
+        check_module(bytes)?;
         Ok(library)
+    }
+
+    fn is_for_emscripten(&self) -> bool {
+        let prefixes = ["emscripten_", "_emscripten_", "invoke_"];
+        let mut names = self.imports.iter().map(|(symbol, _)| symbol.name());
+        names.any(|name| prefixes.iter().any(|prefix| name.starts_with(prefix)))
+    }
+
+    /// Takes the sizes that the `dylink.0` section states.
+    fn set_sizes(&mut self, info: MemInfo) -> Result<()> {
+        ensure!(
+            info.memory_alignment <= ALIGNMENT_MAX && info.table_alignment <= ALIGNMENT_MAX,
+            "it asks to be aligned to 2^{} bytes and 2^{} table elements; at most 2^{ALIGNMENT_MAX} \
+             make sense",
+            info.memory_alignment,
+            info.table_alignment
+        );
+        ensure!(
+            u64::from(info.memory_size) <= MEMORY_BYTES_MAX
+                && u64::from(info.table_size) <= TABLE_ELEMENTS_MAX,
+            "it states {} bytes of variables and {} table elements; at most {MEMORY_BYTES_MAX} and \
+             {TABLE_ELEMENTS_MAX} make sense",
+            info.memory_size,
+            info.table_size
+        );
+        self.memory_bytes = info.memory_size;
+        self.table_elements = info.table_size;
+        Ok(())
     }
 
     fn calls(&self, name: &str) -> bool {
@@ -194,88 +238,167 @@ impl<'a> SharedLibrary<'a> {
     }
 
     fn read(sections: &[Section<'a>]) -> Result<Self> {
-        let mut library = Self::default();
-        let mut types: Vec<FuncType> = Vec::new();
-        // Type of each function, imported ones first.
-        let mut functions: Vec<u32> = Vec::new();
-        let mut flags: HashMap<(&str, &str), SymbolFlags> = HashMap::new();
-        let signature = |types: &[FuncType], index: u32| {
-            types.get(index as usize).map(signature).unwrap_or_default()
-        };
+        let mut reading = Reading::default();
         for section in sections {
             let reader = BinaryReader::new(section.data, 0);
             match section.id {
-                id::CUSTOM => {
-                    let KnownCustom::Dylink0(subsections) =
-                        CustomSectionReader::new(reader)?.as_known()
-                    else {
-                        continue;
-                    };
-                    for subsection in subsections {
-                        match subsection.context("in the `dylink.0` section")? {
-                            Dylink0Subsection::Needed(needed) => library.needed.extend(needed),
-                            Dylink0Subsection::ImportInfo(infos) => {
-                                flags.extend(infos.iter().map(|i| ((i.module, i.field), i.flags)));
-                            }
-                            _ => {}
-                        }
-                    }
-                }
-                module_id::TYPE => {
-                    types = TypeSectionReader::new(reader)?
-                        .into_iter_err_on_gc_types()
-                        .collect::<Result<_, _>>()?;
-                }
-                module_id::IMPORT => {
-                    for import in ImportSectionReader::new(reader)?.into_imports() {
-                        let import = import?;
-                        let symbol = match (import.module, import.ty) {
-                            (module, TypeRef::Func(ty)) => {
-                                functions.push(ty);
-                                if module != "env" {
-                                    continue;
-                                }
-                                Symbol::Function(import.name, signature(&types, ty))
-                            }
-                            ("GOT.func", _) => Symbol::FunctionAddress(import.name),
-                            ("GOT.mem", _) => Symbol::DataAddress(import.name),
-                            _ => continue,
-                        };
-                        let flags = flags.get(&(import.module, import.name));
-                        let flags = flags.copied().unwrap_or(SymbolFlags::empty());
-                        library.imports.push((symbol, flags));
-                    }
-                }
-                module_id::FUNCTION => {
-                    for ty in FunctionSectionReader::new(reader)? {
-                        functions.push(ty?);
-                    }
-                }
-                module_id::EXPORT => {
-                    for export in ExportSectionReader::new(reader)? {
-                        let export = export?;
-                        match export.kind {
-                            ExternalKind::Func => {
-                                if let Some(module) = export.name.strip_prefix(INIT) {
-                                    library.modules.push(module);
-                                }
-                                let ty = functions.get(export.index as usize).copied();
-                                library
-                                    .functions
-                                    .insert(export.name, signature(&types, ty.unwrap_or(u32::MAX)));
-                            }
-                            ExternalKind::Global => {
-                                library.data.insert(export.name);
-                            }
-                            _ => {}
-                        }
-                    }
+                id::CUSTOM => reading.custom(reader)?,
+                module_id::TYPE => reading.types(reader)?,
+                module_id::IMPORT => reading.imports(reader)?,
+                module_id::FUNCTION => reading.functions(reader)?,
+                module_id::EXPORT => reading.exports(reader)?,
+                _ => {}
+            }
+        }
+        Ok(reading.library)
+    }
+}
+
+/// A library, and what its earlier sections tell the later ones.
+#[derive(Default)]
+struct Reading<'a> {
+    library: SharedLibrary<'a>,
+    types: Vec<FuncType>,
+    /// Type of each function, imported ones first.
+    functions: Vec<u32>,
+    flags: HashMap<(&'a str, &'a str), SymbolFlags>,
+}
+
+impl<'a> Reading<'a> {
+    fn custom(&mut self, reader: BinaryReader<'a>) -> Result<()> {
+        let KnownCustom::Dylink0(subsections) = CustomSectionReader::new(reader)?.as_known() else {
+            return Ok(());
+        };
+        for subsection in subsections {
+            match subsection.context("in the `dylink.0` section")? {
+                Dylink0Subsection::MemInfo(info) => self.library.set_sizes(info)?,
+                Dylink0Subsection::Needed(needed) => self.library.needed.extend(needed),
+                Dylink0Subsection::ImportInfo(infos) => {
+                    let flags = infos.iter().map(|i| ((i.module, i.field), i.flags));
+                    self.flags.extend(flags);
                 }
                 _ => {}
             }
         }
-        Ok(library)
+        Ok(())
     }
+
+    fn types(&mut self, reader: BinaryReader<'a>) -> Result<()> {
+        let types = TypeSectionReader::new(reader)?.into_iter_err_on_gc_types();
+        self.types = types.collect::<Result<_, _>>()?;
+        Ok(())
+    }
+
+    fn imports(&mut self, reader: BinaryReader<'a>) -> Result<()> {
+        for import in ImportSectionReader::new(reader)?.into_imports() {
+            let import = import?;
+            let symbol = match (import.module, import.ty) {
+                (module, TypeRef::Func(ty)) => {
+                    self.functions.push(ty);
+                    if module != "env" {
+                        continue;
+                    }
+                    Symbol::Function(import.name, self.signature(ty))
+                }
+                ("GOT.func", _) => Symbol::FunctionAddress(import.name),
+                ("GOT.mem", _) => Symbol::DataAddress(import.name),
+                _ => continue,
+            };
+            let flags = self.flags.get(&(import.module, import.name));
+            let flags = flags.copied().unwrap_or(SymbolFlags::empty());
+            self.library.imports.push((symbol, flags));
+        }
+        Ok(())
+    }
+
+    fn functions(&mut self, reader: BinaryReader<'a>) -> Result<()> {
+        for ty in FunctionSectionReader::new(reader)? {
+            self.functions.push(ty?);
+        }
+        Ok(())
+    }
+
+    fn exports(&mut self, reader: BinaryReader<'a>) -> Result<()> {
+        for export in ExportSectionReader::new(reader)? {
+            let export = export?;
+            match export.kind {
+                ExternalKind::Func => {
+                    if let Some(module) = export.name.strip_prefix(INIT) {
+                        self.library.modules.push(module);
+                    }
+                    let ty = self.functions.get(export.index as usize).copied();
+                    let signature = self.signature(ty.unwrap_or(u32::MAX));
+                    self.library.functions.insert(export.name, signature);
+                }
+                ExternalKind::Global => {
+                    self.library.data.insert(export.name);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn signature(&self, index: u32) -> Signature {
+        let ty = self.types.get(index as usize);
+        ty.map(signature).unwrap_or_default()
+    }
+}
+
+/// Checks what the linker and wizer take for granted: that indices are in range, and
+/// that nothing is used that no snapshot keeps. Bodies are validated when all is linked.
+fn check_module(bytes: &[u8]) -> Result<(), String> {
+    let mut validator = Validator::new_with_features(WasmFeatures::all());
+    for payload in Parser::new(0).parse_all(bytes) {
+        let payload = payload.map_err(|e| format!("is damaged WebAssembly: {e:#}"))?;
+        let valid = validator.payload(&payload);
+        valid.map_err(|e| format!("is damaged WebAssembly: {e:#}"))?;
+        let refused = refused(&payload).map_err(|e| format!("is damaged WebAssembly: {e:#}"))?;
+        if let Some(what) = refused {
+            return Err(what.to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// What of a library's section is refused.
+fn refused(payload: &Payload<'_>) -> Result<Option<&'static str>> {
+    const TAGS: &str = "throws C++ exceptions, or uses `setjmp`, which the Wasmtime of this crate \
+                        does not run: build it with `-fno-exceptions` and without `setjmp`";
+    const MEMORIES: &str = "has a memory of 64 bits, a shared one, or one with pages of its own: \
+                            build it for wasm32-wasi, without threads";
+    const PROGRAM: &str = "is a program (it exports `_start`): link it with `-shared`";
+    let odd = |memory: MemoryType| {
+        memory.memory64 || memory.shared || memory.page_size_log2.is_some_and(|log2| log2 != 16)
+    };
+    match payload {
+        Payload::TagSection(_) => return Ok(Some(TAGS)),
+        Payload::ImportSection(imports) => {
+            for import in imports.clone().into_imports() {
+                match import?.ty {
+                    TypeRef::Tag(_) => return Ok(Some(TAGS)),
+                    TypeRef::Memory(memory) if odd(memory) => return Ok(Some(MEMORIES)),
+                    _ => {}
+                }
+            }
+        }
+        Payload::MemorySection(memories) => {
+            for memory in memories.clone() {
+                if odd(memory?) {
+                    return Ok(Some(MEMORIES));
+                }
+            }
+        }
+        Payload::ExportSection(exports) => {
+            for export in exports.clone() {
+                if export?.name == "_start" {
+                    return Ok(Some(PROGRAM));
+                }
+            }
+        }
+        _ => {}
+    }
+    Ok(None)
 }
 
 fn signature(ty: &FuncType) -> Signature {
@@ -300,63 +423,121 @@ pub(crate) struct Findings {
 
 /// Looks for every symbol that a library of `set` imports. Libraries are named in
 /// reports by the text beside them; `base` comes first in link order.
-pub(crate) fn check_symbols<'a>(
-    base: &'a [(&'a str, SharedLibrary<'a>)],
-    set: &'a [(&'a str, SharedLibrary<'a>)],
-) -> Findings {
-    let mut functions: HashMap<&str, Vec<(&str, &Signature)>> = HashMap::new();
-    let mut data: HashMap<&str, Vec<&str>> = HashMap::new();
-    for (name, library) in base.iter().chain(set) {
-        for (symbol, signature) in &library.functions {
-            functions.entry(symbol).or_default().push((name, signature));
-        }
-        for symbol in &library.data {
-            data.entry(symbol).or_default().push(name);
-        }
-    }
+pub(crate) fn check_symbols<'a>(base: &'a [Named<'a>], set: &'a [Named<'a>]) -> Findings {
+    let exports = Exports::of(base.iter().chain(set));
     let mut errors = Vec::new();
     let mut repeated = Repeated::new(base.iter().map(|(name, _)| *name));
-    for (name, library) in set {
-        for (symbol, flags) in &library.imports {
-            let weak = flags.contains(SymbolFlags::BINDING_WEAK);
-            match symbol {
-                Symbol::Function(symbol, wanted) => match functions.get(symbol) {
-                    Some(found) => {
-                        let same = found.iter().filter(|(_, signature)| *signature == wanted);
-                        let same: Vec<&str> = same.map(|(name, _)| *name).collect();
-                        if let ([], [(exporter, signature), ..]) = (&same[..], &found[..]) {
-                            errors.push(format!(
-                                "{name} calls `{symbol}` as {wanted}, but {exporter} has it as \
-                                 {signature}: it was built for another version"
-                            ));
-                        }
-                        repeated.add(symbol, &same);
+    for importer in set {
+        for (symbol, flags) in &importer.1.imports {
+            match exports.find(importer, symbol) {
+                Found::By(exporters) => repeated.add(symbol.name(), &exporters),
+                Found::Otherwise(error) => errors.push(error),
+                Found::Nowhere(error) => {
+                    if !flags.contains(SymbolFlags::BINDING_WEAK) && !symbol.is_of_linker() {
+                        errors.extend(error);
                     }
-                    None if weak || LINKER_FUNCTIONS.contains(symbol) => {}
-                    None => errors.push(format!("{name} needs the function `{symbol}` {wanted}")),
-                },
-                Symbol::FunctionAddress(symbol) => match functions.get(symbol) {
-                    Some(found) => {
-                        let names: Vec<&str> = found.iter().map(|(name, _)| *name).collect();
-                        repeated.add(symbol, &names);
-                    }
-                    None if weak || LINKER_FUNCTIONS.contains(symbol) => {}
-                    // Called as well: that says more.
-                    None if library.calls(symbol) => {}
-                    None => errors.push(format!("{name} needs the function `{symbol}`")),
-                },
-                Symbol::DataAddress(symbol) => match data.get(symbol) {
-                    Some(found) => repeated.add(symbol, found),
-                    None if weak || LINKER_ADDRESSES.contains(symbol) => {}
-                    None => errors.push(format!("{name} needs the variable `{symbol}`")),
-                },
+                }
             }
         }
     }
+    errors.extend(too_large(base.iter().chain(set)));
     Findings {
         errors,
         warnings: repeated.warnings(),
     }
+}
+
+/// A library, and what it is called in reports.
+pub(crate) type Named<'a> = (&'a str, SharedLibrary<'a>);
+
+/// What the libraries define.
+struct Exports<'a> {
+    functions: HashMap<&'a str, Vec<(&'a str, &'a Signature)>>,
+    data: HashMap<&'a str, Vec<&'a str>>,
+}
+
+/// Where a symbol is.
+enum Found<'a> {
+    /// In these libraries.
+    By(Vec<&'a str>),
+    /// In some, of another type.
+    Otherwise(String),
+    /// In none; what to say of that, if another finding does not say it.
+    Nowhere(Option<String>),
+}
+
+impl<'a> Exports<'a> {
+    fn of(libraries: impl Iterator<Item = &'a Named<'a>>) -> Self {
+        let mut exports = Self {
+            functions: HashMap::new(),
+            data: HashMap::new(),
+        };
+        for (name, library) in libraries {
+            for (symbol, signature) in &library.functions {
+                let functions = exports.functions.entry(symbol).or_default();
+                functions.push((name, signature));
+            }
+            for symbol in &library.data {
+                exports.data.entry(symbol).or_default().push(name);
+            }
+        }
+        exports
+    }
+
+    fn find(&self, importer: &Named<'a>, symbol: &Symbol<'a>) -> Found<'a> {
+        let (importer, library) = importer;
+        match symbol {
+            Symbol::Function(symbol, wanted) => match self.functions.get(symbol) {
+                Some(found) => self.of_type(importer, symbol, wanted, found),
+                None => Found::Nowhere(Some(format!(
+                    "{importer} needs the function `{symbol}` {wanted}"
+                ))),
+            },
+            Symbol::FunctionAddress(symbol) => match self.functions.get(symbol) {
+                Some(found) => Found::By(found.iter().map(|(name, _)| *name).collect()),
+                // Called as well: that says more.
+                None if library.calls(symbol) => Found::Nowhere(None),
+                None => Found::Nowhere(Some(format!("{importer} needs the function `{symbol}`"))),
+            },
+            Symbol::DataAddress(symbol) => match self.data.get(symbol) {
+                Some(found) => Found::By(found.clone()),
+                None => Found::Nowhere(Some(format!("{importer} needs the variable `{symbol}`"))),
+            },
+        }
+    }
+
+    fn of_type(
+        &self,
+        importer: &str,
+        symbol: &str,
+        wanted: &Signature,
+        found: &[(&'a str, &'a Signature)],
+    ) -> Found<'a> {
+        let same = found.iter().filter(|(_, signature)| *signature == wanted);
+        let same: Vec<&str> = same.map(|(name, _)| *name).collect();
+        match (&same[..], found) {
+            ([], [(exporter, signature), ..]) => Found::Otherwise(format!(
+                "{importer} calls `{symbol}` as {wanted}, but {exporter} has it as {signature}: it \
+                 was built for another version"
+            )),
+            _ => Found::By(same),
+        }
+    }
+}
+
+/// What is wrong with the sizes of all libraries together.
+fn too_large<'a>(libraries: impl Iterator<Item = &'a Named<'a>>) -> Option<String> {
+    let (mut bytes, mut elements) = (0, 0);
+    for (_, library) in libraries {
+        bytes += u64::from(library.memory_bytes);
+        elements += u64::from(library.table_elements);
+    }
+    (bytes > MEMORY_BYTES_MAX || elements > TABLE_ELEMENTS_MAX).then(|| {
+        format!(
+            "the libraries together state {bytes} bytes of variables and {elements} table \
+             elements; at most {MEMORY_BYTES_MAX} and {TABLE_ELEMENTS_MAX} can be linked"
+        )
+    })
 }
 
 /// Symbols that more than one library defines and another library uses.
@@ -473,6 +654,85 @@ mod tests {
         let emscripten = r#"(module (@dylink.0 (mem-info))
             (import "env" "emscripten_get_now" (func (result f64))))"#;
         assert!(what(emscripten).contains("Emscripten"));
+    }
+
+    #[test]
+    fn what_would_make_the_linker_panic_is_an_error() {
+        for (wat, said) in [
+            (
+                r#"(module (@dylink.0 (mem-info (memory 16 40))))"#,
+                "aligned to 2^40",
+            ),
+            (
+                r#"(module (@dylink.0 (mem-info (table 1 33))))"#,
+                "2^33 table",
+            ),
+            (
+                r#"(module (@dylink.0 (mem-info (memory 0xffffffff 0))))"#,
+                "4294967295 bytes",
+            ),
+            (
+                r#"(module (@dylink.0 (mem-info (table 0xffffffff 0))))"#,
+                "4294967295 table",
+            ),
+            (
+                r#"(module (@dylink.0 (mem-info)) (tag (export "boom") (param i32)))"#,
+                "-fno-exceptions",
+            ),
+            (
+                r#"(module (@dylink.0 (mem-info))
+                    (import "env" "__cpp_exception" (tag (param i32))))"#,
+                "-fno-exceptions",
+            ),
+            (
+                r#"(module (@dylink.0 (mem-info)) (memory i64 1))"#,
+                "64 bits",
+            ),
+            (
+                r#"(module (@dylink.0 (mem-info)) (memory 1 1 shared))"#,
+                "shared",
+            ),
+            (
+                r#"(module (@dylink.0 (mem-info)) (import "env" "memory" (memory i64 1)))"#,
+                "64 bits",
+            ),
+            (
+                r#"(module (@dylink.0 (mem-info)) (func (export "_start")))"#,
+                "is a program",
+            ),
+        ] {
+            let said_of_it = what(wat);
+            assert!(said_of_it.contains(said), "{wat}: {said_of_it}");
+        }
+        // Text cannot say these: an export, an import and a function of what is not there.
+        let module = |section: &[u8]| {
+            let mut bytes = library("(module (@dylink.0 (mem-info)))");
+            bytes.extend(section);
+            SharedLibrary::parse(&bytes).unwrap_err()
+        };
+        for section in [
+            &[7, 5, 1, 1, b'f', 0, 9][..],
+            &[7, 5, 1, 1, b'g', 3, 9],
+            &[2, 9, 1, 3, b'e', b'n', b'v', 1, b'f', 0, 9],
+            &[3, 2, 1, 9],
+        ] {
+            let said = module(section);
+            assert!(
+                said.starts_with("is damaged WebAssembly"),
+                "{section:?}: {said}"
+            );
+        }
+    }
+
+    #[test]
+    fn libraries_that_are_too_large_together_are_an_error() {
+        let large = "(module (@dylink.0 (mem-info (memory 0x30000000 4))))";
+        assert_eq!(findings(large, &[]).errors, [""; 0]);
+        let errors = findings(large, &[large]).errors;
+        assert!(
+            errors[0].contains("1610612736 bytes of variables"),
+            "{errors:?}"
+        );
     }
 
     /// Reads `base` and `set` and lists what is found.

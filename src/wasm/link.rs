@@ -8,7 +8,7 @@
 //! each exported function costs a trampoline when it is compiled, and memory in every
 //! instance. So only the exports that something in the component names stay.
 
-use crate::error::{Error, Report};
+use crate::error::{Error, Report, caught};
 use crate::wasm::dylink::{SharedLibrary, check_symbols};
 use crate::wasm::sections::{self, component_id, id, module_id};
 use rayon::prelude::*;
@@ -84,7 +84,9 @@ pub(crate) fn link(base: &[Library], extensions: &[Extension]) -> Result<Vec<u8>
             false => without_unnamed_exports(&component),
         }
     };
-    encode().map_err(|e| failed("cannot link the libraries into a component", e))
+    caught("wit-component", encode)
+        .map_err(Error::Link)?
+        .map_err(|e| failed("cannot link the libraries into a component", e))
 }
 
 /// What `look` finds first in the bodies of a core module.

@@ -185,7 +185,7 @@ fn run(component: &[u8], stdlib: &Path, scripts: &[String], finalize: bool) -> V
     let snapshot = snapshot::record(
         &instrumented,
         &compiled,
-        &surroundings(stdlib, empty.path()),
+        &guest_setup(stdlib, empty.path()),
         scripts,
         if finalize { &FAILING } else { &[] },
         finalize,
@@ -194,7 +194,7 @@ fn run(component: &[u8], stdlib: &Path, scripts: &[String], finalize: bool) -> V
     covered(&snapshot, component).unwrap()
 }
 
-fn surroundings<'a>(stdlib: &'a Path, site_packages: &'a Path) -> GuestSetup<'a> {
+fn guest_setup<'a>(stdlib: &'a Path, site_packages: &'a Path) -> GuestSetup<'a> {
     GuestSetup {
         environment: crate::guest::environment::BUILD,
         stdlib,
@@ -240,13 +240,13 @@ fn plain_snapshot(linked: &[u8], stdlib: &Path, imports: &[String]) -> Vec<u8> {
         imports,
         on_restore: &[],
         setup: None,
-        watch_misses: false,
+        watch: false,
         timeout: Duration::from_secs(60),
     };
     let taken = snapshot::take(
         &instrumented,
         &compiled,
-        &surroundings(stdlib, empty.path()),
+        &guest_setup(stdlib, empty.path()),
         &script,
     );
     let (taken, ..) = taken.unwrap_or_else(|failure| panic!("{:?}", failure.into_error()));
