@@ -59,7 +59,7 @@ impl Builder {
     ///
     /// # Errors
     /// [`Error::Config`] outside a build script or when the block is invalid;
-    /// [`Error::Graph`] when `cargo metadata` fails.
+    /// [`Error::Io`] when Cargo.toml cannot be read.
     pub fn from_env() -> Result<Self, Error> {
         let caller = Caller::build_script()?;
         let log = Log::stderr();
@@ -274,7 +274,7 @@ impl Builder {
     }
 
     fn locate(&self, stamp: &mut Stamp) -> Result<Inputs, Error> {
-        let graph = || self.caller.graph(stamp, &self.log);
+        let graph = |wanted| self.caller.graph(stamp, wanted, &self.log);
         Inputs::locate(&self.config, self.caller.out_dir(), graph)
     }
 
@@ -369,7 +369,6 @@ impl<'a> LastBuild<'a> {
         std::fs::create_dir_all(&folder).map_err(|e| Error::io("create", &folder, e))?;
         let stamps = Stamps::of(out_dir);
         let mut stamp = stamps.load(&builder.config.output);
-        builder.caller.remember(&mut stamp);
         let generation = builder.caller.generation();
         stamp.set_generation(generation);
         Ok(Self {

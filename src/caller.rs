@@ -2,12 +2,14 @@
 
 use crate::cargo::directives::{self, Directive};
 use crate::cargo::environment::Environment;
-use crate::cargo::metadata::{self, Consumer, Graph};
+use crate::cargo::manifest::{self, Consumer};
+use crate::cargo::metadata::Graph;
+use crate::cargo::resolve::{self, Question, Wanted};
 use crate::config::Config;
 use crate::error::{Error, Report};
 use crate::guest::host;
 use crate::guest::script::Setup;
-use crate::inputs::stamp::{Stamp, Stamps};
+use crate::inputs::stamp::Stamp;
 use crate::log::Log;
 use crate::store::digest::{Digest, KeyBuilder};
 use std::path::{Path, PathBuf};
@@ -27,29 +29,31 @@ pub(crate) enum Caller {
 }
 
 impl Caller {
-    /// The build script that is running. Cargo is asked for its package only when the
-    /// manifest changed.
+    /// The build script that is running.
     ///
     /// # Errors
-    /// [`Error::Config`] outside a build script; [`Error::Graph`] when `cargo metadata`
-    /// fails; [`Error::Io`] when the manifest cannot be read.
+    /// [`Error::Config`] outside a build script, or when the manifest is none;
+    /// [`Error::Io`] when it cannot be read.
     pub(crate) fn build_script() -> Result<Self, Error> {
         let environment = Environment::from_process()?;
         let path = &environment.manifest;
-        let content = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+        let text = std::fs::read_to_string(path).map_err(|e| {
+            let shown = format!("cannot read `{}`", path.display());
+            let hint = "have the build bring Cargo.toml along (with Bazel: in the `data` of the \
+                        build script), or name the paths in build.rs with `Builder::new`, which \
+                        does not read it";
+            Error::Io(Report::new(shown).source(e).hint(hint))
+        })?;
         let manifest = KeyBuilder::new("manifest")
             // Cargo may give two checkouts the same OUT_DIR.
             .part("path", path.as_os_str().as_encoded_bytes())
-            .part("content", &content)
+            .part("content", text.as_bytes())
             .finish();
-        let consumer = match Stamps::of(&environment.out_dir).consumer(manifest) {
-            Some(consumer) => consumer,
-            None => metadata::consumer(&environment.cargo, path, &environment.out_dir)?,
-        };
+        let consumer = Box::new(manifest::consumer(path, &text)?);
         Ok(Self::BuildScript {
             environment,
             manifest,
-            consumer: Box::new(consumer),
+            consumer,
         })
     }
 
@@ -146,22 +150,17 @@ impl Caller {
         }))
     }
 
-    /// Spares the next build to ask cargo for the consumer.
-    pub(crate) fn remember(&self, stamp: &mut Stamp) {
-        if let Self::BuildScript {
-            manifest, consumer, ..
-        } = self
-        {
-            stamp.set_consumer(*manifest, (**consumer).clone());
-        }
-    }
-
     /// The dependency graph, asked of cargo only when manifest, lock file, target or
     /// rustc's flags changed.
     ///
     /// # Errors
     /// [`Error::Graph`] with cargo's own words.
-    pub(crate) fn graph(&self, stamp: &mut Stamp, log: &Log) -> Result<Graph, Error> {
+    pub(crate) fn graph(
+        &self,
+        stamp: &mut Stamp,
+        wanted: Wanted,
+        log: &Log,
+    ) -> Result<Graph, Error> {
         let Self::BuildScript {
             environment,
             consumer,
@@ -180,19 +179,30 @@ impl Caller {
         let target = environment.target.as_deref();
         key.part("target", target.unwrap_or("").as_bytes());
         key.part("rustflags", environment.rustflags.as_bytes());
+        let invocation = &environment.invocation;
+        for option in &invocation.options {
+            key.part("option", option.as_bytes());
+        }
+        key.part(
+            "wanted",
+            &[u8::from(wanted.runtime), u8::from(wanted.stdlib)],
+        );
         let key = key.finish();
         if let Some(graph) = stamp.graph(key) {
             return Ok(graph);
         }
         let graph = log.timed("graph", || {
-            metadata::graph(
-                &environment.cargo,
-                &environment.manifest,
-                &top,
+            resolve::graph(&Question {
+                cargo: environment.cargo.as_deref(),
+                invocation,
+                manifest: &environment.manifest,
+                consumer,
+                top: &top,
                 target,
-                &environment.rustflags,
+                rustflags: &environment.rustflags,
+                wanted,
                 log,
-            )
+            })
         })?;
         stamp.set_graph(key, graph.clone());
         Ok(graph)
@@ -234,9 +244,10 @@ impl Caller {
 
 /// The workspace's manifest, with the lock file in force beside it.
 fn top(environment: &Environment, consumer: &Consumer) -> PathBuf {
-    metadata::top(
+    resolve::top(
         &environment.manifest,
-        &consumer.workspace_root,
+        consumer,
         &environment.out_dir,
+        &environment.invocation,
     )
 }

@@ -5,12 +5,15 @@
 
 mod archives {
     pub(crate) mod archive;
+    pub(crate) mod lock;
+    pub(crate) mod markers;
     pub(crate) mod wheel;
 }
 mod config;
 mod error;
 mod python;
 mod store {
+    pub(crate) mod checksum;
     pub(crate) mod digest;
 }
 mod wasm {
@@ -22,6 +25,7 @@ mod wasm {
     pub(crate) mod validate;
 }
 
+use archives::lock::{self, file_name::FileName, pylock, requirements_txt};
 use archives::wheel;
 use config::Config;
 use std::path::Path;
@@ -113,5 +117,40 @@ pub fn wheel(data: &[u8]) {
             "{} bytes",
             what.len()
         ),
+    }
+}
+
+/// Bytes as a lock file of either kind: packages whose files have bare names and something
+/// to check them by, or problems that can be read.
+pub fn lock_file(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    for read in [
+        pylock::read(text),
+        requirements_txt::read(text).map(|read| read.locked),
+    ] {
+        match read {
+            Ok(packages) => packages.iter().for_each(locked),
+            Err(problems) => {
+                assert!(!problems.is_empty() && problems.len() < 30);
+                let bytes: usize = problems.iter().map(String::len).sum();
+                assert!(bytes < 100_000 + 10 * data.len(), "{bytes} bytes");
+            }
+        }
+    }
+}
+
+fn locked(package: &lock::Locked) {
+    let shown = package.shown();
+    assert!(!shown.contains(char::is_whitespace), "{shown:?}");
+    if let lock::Origin::Files(files) = &package.origin {
+        assert!(!files.is_empty(), "{shown:?}");
+        for file in files {
+            let odd = |c: char| c.is_control() || "/\\".contains(c);
+            assert!(!file.name.contains(odd), "{:?}", file.name);
+            assert!(![".", ".."].contains(&file.name.as_str()));
+            FileName::parse(&file.name);
+        }
     }
 }

@@ -240,24 +240,138 @@ fn a_read_only_source_tree_builds() {
 #[test]
 fn a_package_is_verified_from_its_archive() {
     let project = Project::new("package", "package-consumer", "");
-    project.write(
-        "Cargo.toml",
-        "[workspace]\n\n[package]\nname = \"package-consumer\"\nversion = \"0.1.0\"\n\
+    let manifest = "[workspace]\n\n[package]\nname = \"package-consumer\"\nversion = \"0.1.0\"\n\
          edition = \"2024\"\nlicense = \"MIT\"\ndescription = \"d\"\n\n\
          [package.metadata.eryx]\nimports = [\"json\"]\n\n\
-         [build-dependencies]\neryx-preinit-build = \"0.1\"\n",
+         [build-dependencies]\neryx-preinit-build = ";
+    project.write(
+        "Cargo.toml",
+        &(manifest.to_owned() + project::FROM_REGISTRY),
     );
-    // This crate may not be published yet. The option reaches this cargo, the file
-    // those that the build script starts, in the folder of the unpacked archive.
-    let crate_path = project::root().to_str().unwrap();
-    let patch = format!("patch.crates-io.eryx-preinit-build.path={crate_path:?}");
-    let folder = project::shared(".cargo");
-    std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join("config.toml"), &patch).unwrap();
+    // This crate may not be published yet.
+    let patch = project::patch();
     let ran = project
         .cargo(&["package", "--allow-dirty", "--config", &patch], &[])
         .succeeded();
     assert!(ran.stderr().contains("Verifying"), "{}", ran.stderr());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_member_is_verified_in_any_target_folder() {
+    let project = Project::new("member", "member-consumer", "");
+    let manifest = "[package]\nname = \"member-consumer\"\nversion = \"0.1.0\"\n\
+         edition = \"2024\"\nlicense = \"MIT\"\ndescription = \"d\"\n\n\
+         [package.metadata.eryx]\nimports = [\"json\"]\n\n\
+         [build-dependencies]\neryx-preinit-build = ";
+    project.write(
+        "member/Cargo.toml",
+        &(manifest.to_owned() + project::FROM_REGISTRY),
+    );
+    project.write("member/build.rs", project::BUILD);
+    project.write("member/src/main.rs", project::MAIN);
+    project.write(
+        "Cargo.toml",
+        "[workspace]\nmembers = [\"member\"]\nresolver = \"3\"\n",
+    );
+    // In the workspace, and not called `target`: cargo takes what it unpacks there for a
+    // member. Under another name, it is what all tests compiled.
+    std::fs::create_dir_all(project::shared("target")).unwrap();
+    let build = project.path().join("build");
+    std::os::unix::fs::symlink(project::shared("target"), &build).unwrap();
+    let vars = [("CARGO_TARGET_DIR", build.to_str().unwrap())];
+    let patch = project::patch();
+    let package = [
+        "package",
+        "-p",
+        "member-consumer",
+        "--allow-dirty",
+        "--config",
+        &patch,
+    ];
+    let ran = project.cargo(&package, &vars).succeeded();
+    assert!(ran.stderr().contains("Verifying"), "{}", ran.stderr());
+}
+
+#[test]
+fn the_lock_file_is_never_written() {
+    let project = Project::new("locked", "locked-consumer", "[package.metadata.eryx]");
+    // Nothing but tests uses it here: no consumer compiles anything again for this.
+    project.write(
+        "patched/Cargo.toml",
+        "[package]\nname = \"arbitrary\"\nversion = \"1.99.0\"\nedition = \"2024\"\n",
+    );
+    project.write("patched/src/lib.rs", "");
+    let manifest = std::fs::read_to_string(project.path().join("Cargo.toml")).unwrap();
+    project.write(
+        "Cargo.toml",
+        &(manifest + "\n[dependencies]\narbitrary = \"1\"\n"),
+    );
+    // Relative to where cargo is started.
+    let patch = "patch.crates-io.arbitrary.path=\"patched\"";
+    project
+        .cargo(&["generate-lockfile", "--config", patch], &[])
+        .succeeded();
+    let lock = || std::fs::read_to_string(project.path().join("Cargo.lock")).unwrap();
+    let before = lock();
+    assert!(before.contains("1.99.0"), "{before}");
+    project
+        .cargo(&["build", "--locked", "--config", patch], &[])
+        .succeeded();
+    assert_eq!(lock(), before);
+}
+
+#[test]
+fn a_build_script_needs_no_cargo_where_the_paths_are_given() {
+    let block = "[package.metadata.eryx]\nimports = [\"json\"]";
+    let project = Project::new("script", "script-consumer", block);
+    let built = project.cargo(&["run"], &[]).succeeded();
+
+    // As other build tools run it: a few variables, and none that says where cargo is.
+    let alone = project.script(&[]).failed().stderr();
+    for said in ["no cargo", "`runtime` and `stdlib`", "Builder::new"] {
+        assert!(alone.contains(said), "{said} is not in:\n{alone}");
+    }
+    // Of a target in a file, cargo tells the name alone.
+    let path = std::env::var("PATH").unwrap();
+    let custom = [
+        ("CARGO", env!("CARGO")),
+        ("PATH", &path),
+        ("TARGET", "my-kernel"),
+    ];
+    let custom = project.script(&custom).succeeded();
+
+    let runtime = project::runtime();
+    let stdlib = built.value("stdlib");
+    let paths = format!("runtime = {runtime:?}\nstdlib = {stdlib:?}");
+    project.block(&format!("{block}\n{paths}"));
+    let is_python = |ran: &project::Ran| {
+        let stdout = ran.stdout();
+        let mut lines = stdout.lines();
+        let line = lines.find_map(|line| line.strip_prefix("cargo::rustc-env=ERYX_PYTHON_WASM="));
+        let wasm = Path::new(line.unwrap());
+        wasm.metadata().unwrap().len() > 1_000_000
+    };
+    assert!(is_python(&custom));
+    std::fs::remove_dir_all(project.out()).unwrap();
+    assert!(is_python(&project.script(&[]).succeeded()));
+
+    // What Python's clock can show, and what it cannot.
+    let epoch = |value: &str| project.script(&[("SOURCE_DATE_EPOCH", value)]);
+    for bad in ["1667997441000", "18446744073709551615", "soon"] {
+        let stderr = epoch(bad).failed().stderr();
+        for said in ["SOURCE_DATE_EPOCH", bad, "from 0 to 18446744073"] {
+            assert!(stderr.contains(said), "{said} is not in:\n{stderr}");
+        }
+    }
+    project.block(&format!(
+        "[package.metadata.eryx]\nimports = [\"logging\", \"email.utils\"]\n{paths}\n\
+         setup-code = \"import datetime, io, zipfile; datetime.datetime.now(); \
+         zipfile.ZipFile(io.BytesIO(), 'w').write(zipfile.__file__)\""
+    ));
+    for good in ["0", "18446740000"] {
+        epoch(good).succeeded();
+    }
 }
 
 #[cfg(feature = "wheels")]

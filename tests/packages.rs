@@ -122,3 +122,98 @@ fn missing_symbols_are_named_with_the_library() {
         &["needs the library `libnone.so`, which is not there: add it to `extensions`"],
     );
 }
+
+/// The packages in tests/wheels, locked as tools lock them, with one that is not for here.
+#[cfg(feature = "wheels")]
+const LOCK: &str = r#"
+lock-version = "1.0"
+created-by = "the tests"
+requires-python = ">=3.10"
+
+[[packages]]
+name = "attrs"
+version = "26.1.0"
+wheels = [{ url = "https://files.example/a/attrs-26.1.0-py3-none-any.whl", upload-time = 2026-03-19T00:00:00Z, hashes = { sha256 = "c647aa4a12dfbad9333ca4e71fe62ddc36f4e63b2d260a37a8b83d2f043ac309" } }]
+
+[[packages]]
+name = "colorama"
+version = "0.4.6"
+marker = "sys_platform == 'win32'"
+wheels = [{ name = "colorama-0.4.6-py3-none-any.whl", hashes = { sha256 = "c647aa4a12dfbad9333ca4e71fe62ddc36f4e63b2d260a37a8b83d2f043ac309" } }]
+
+[[packages]]
+name = "jinja2"
+version = "3.1.6"
+wheels = [{ name = "jinja2-3.1.6-py3-none-any.whl", hashes = { sha256 = "85ece4451f492d0c13c5dd7c13a64681a86afae63a5f347908daf103ce6d2f67" } }]
+
+[[packages]]
+name = "MarkupSafe"
+version = "3.0.4"
+sdist = { name = "markupsafe-3.0.4.tar.gz", hashes = { sha256 = "2e9ad7dd851bf45fab9f75cbff4cb493fee9979e8d8c7c9c3ee119022518edd6" } }
+wheels = [{ name = "markupsafe-3.0.4-cp314-cp314-manylinux_2_17_x86_64.whl", hashes = { sha256 = "2e9ad7dd851bf45fab9f75cbff4cb493fee9979e8d8c7c9c3ee119022518edd6" } }]
+"#;
+
+#[cfg(feature = "wheels")]
+#[test]
+fn exactly_the_locked_files_are_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let wheels = dir.path().join("wheels");
+    fs::create_dir(&wheels).unwrap();
+    let tests = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wheels");
+    for entry in fs::read_dir(tests).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, wheels.join(path.file_name().unwrap())).unwrap();
+    }
+    let lock = dir.path().join("pylock.toml");
+    fs::write(&lock, LOCK).unwrap();
+    let out = dir.path().join("out");
+    fs::create_dir(&out).unwrap();
+    let mut builder = builder(&out, &["jinja2", "attrs"]);
+    builder.config.packages = vec![lock.clone()];
+    builder.config.wheel_dirs = vec![wheels.clone()];
+    let artifacts = builder.build().unwrap();
+    let tree = artifacts.site_packages.unwrap();
+    assert!(tree.join("markupsafe/_native.py").is_file());
+    assert!(!tree.join("click").exists(), "it is there, and not locked");
+
+    // The same, locked in the other way.
+    let mut text = String::new();
+    for (line, hash) in [
+        (
+            "attrs==26.1.0",
+            "c647aa4a12dfbad9333ca4e71fe62ddc36f4e63b2d260a37a8b83d2f043ac309",
+        ),
+        (
+            "jinja2==3.1.6",
+            "85ece4451f492d0c13c5dd7c13a64681a86afae63a5f347908daf103ce6d2f67",
+        ),
+        (
+            "markupsafe==3.0.4",
+            "2e9ad7dd851bf45fab9f75cbff4cb493fee9979e8d8c7c9c3ee119022518edd6",
+        ),
+    ] {
+        text += &format!("{line} \\\n    --hash=sha256:{hash}\n");
+    }
+    let requirements = dir.path().join("requirements.txt");
+    fs::write(&requirements, text).unwrap();
+    builder.config.packages = vec![requirements];
+    let again = builder.build().unwrap();
+    assert_eq!(again.files[0].sha256, artifacts.files[0].sha256);
+
+    // A file that is not the locked one, and then none.
+    let wheel = wheels.join("attrs-26.1.0-py3-none-any.whl");
+    let mut bytes = fs::read(&wheel).unwrap();
+    bytes.push(0);
+    fs::write(&wheel, bytes).unwrap();
+    builder.config.packages = vec![lock];
+    let text = format!("{:?}", builder.build().unwrap_err());
+    assert!(text.contains("not those that are locked"), "{text}");
+    assert!(text.contains("attrs-26.1.0-py3-none-any.whl"), "{text}");
+    fs::remove_file(&wheel).unwrap();
+    let text = format!("{:?}", builder.build().unwrap_err());
+    assert!(
+        text.contains("pip download --no-deps --python-version 3.14"),
+        "{text}"
+    );
+    assert!(text.contains("attrs==26.1.0"), "{text}");
+}

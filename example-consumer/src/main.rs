@@ -71,11 +71,17 @@ fn run(code: &str, time: bool) -> Result<()> {
 }
 
 /// Python as this build left it, `set` up in some way.
+///
+/// Its code is in this program, or in a `python.cwasm` beside it, which maps faster. Not in
+/// the file that the build wrote, by its path: on the machine that this program is shipped
+/// to, somebody else may be able to make that path.
 fn python(set: impl Fn(Snapshot) -> Snapshot) -> Result<Python, Error> {
-    // SAFETY: who can change the file in the build folder can change this program.
-    // Mapping it is faster; a program that was moved has its own copy.
-    let mapped = unsafe { snapshot!(file: env!("ERYX_PYTHON_CWASM")) };
-    set(mapped).load().or_else(|_| set(snapshot!()).load())
+    let beside = std::env::current_exe().map(|program| program.with_file_name("python.cwasm"));
+    match beside {
+        // SAFETY: who can put a file beside this program can change the program.
+        Ok(file) if file.is_file() => set(unsafe { snapshot!(file: file) }).load(),
+        _ => set(snapshot!()).load(),
+    }
 }
 
 /// Prints what Python printed.

@@ -3,6 +3,10 @@
 #[cfg(feature = "wheels")]
 pub(crate) mod archive;
 pub(crate) mod layout;
+#[cfg(feature = "wheels")]
+pub(crate) mod lock;
+#[cfg(feature = "wheels")]
+pub(crate) mod markers;
 pub(crate) mod pyc;
 #[cfg(feature = "wheels")]
 pub(crate) mod sdist;

@@ -47,6 +47,14 @@ pub(crate) fn read(file_name: &str, bytes: &[u8]) -> Result<Wheel, String> {
     place(files, &dist_info)
 }
 
+/// Whether a wheel called `file_name` is for this Python, by its tags.
+///
+/// # Errors
+/// Why it is not.
+pub(crate) fn fits(file_name: &str) -> Result<(), String> {
+    Name::parse(file_name)?.check_tags()
+}
+
 /// What the file name says.
 struct Name<'a> {
     python: &'a str,

@@ -30,10 +30,29 @@ impl fmt::Display for Directive {
             }
             Self::RerunIfEnvChanged(name) => write!(f, "cargo::rerun-if-env-changed={name}"),
             Self::Env(name, value) => write!(f, "cargo::rustc-env={name}={value}"),
-            // A newline would end the directive.
-            Self::Warning(text) => write!(f, "cargo::warning={}", text.replace('\n', " ")),
+            Self::Warning(text) => write!(f, "cargo::warning={}", shown(text)),
         }
     }
+}
+
+/// `text` in one line that a terminal shows as it is: line breaks end a directive, and
+/// other control characters, which packages can put into what is quoted of them, act on
+/// terminals.
+fn shown(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' => shown.push(' '),
+            // These turn the direction of text.
+            c if c.is_control()
+                || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
+            {
+                shown.extend(c.escape_default());
+            }
+            c => shown.push(c),
+        }
+    }
+    shown
 }
 
 /// All lines, in the order given, each once.
@@ -218,6 +237,15 @@ mod tests {
                 "ERYX_PYTHON_SITE_PACKAGES=",
                 "ERYX_SITE_PACKAGES="
             ]
+        );
+    }
+
+    #[test]
+    fn control_characters_in_a_warning_are_shown() {
+        let warning = Directive::Warning("a\r\u{1b}[2J\u{85}\tb\0 ü蛇\u{202e}x\nc".into());
+        assert_eq!(
+            render(&[warning]).unwrap(),
+            "cargo::warning=a\\r\\u{1b}[2J\\u{85}\\tb\\u{0} ü蛇\\u{202e}x c\n"
         );
     }
 

@@ -1,8 +1,9 @@
 //! The one place that reads the process environment, and says so to cargo.
 
 use crate::cargo::directives::Directive;
+use crate::cargo::invocation::Invocation;
 use crate::error::{Error, Report};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 /// A cache directory shared by projects, profiles and CI runs.
@@ -14,6 +15,12 @@ pub(crate) const DOCS_RS: &str = "DOCS_RS";
 /// <https://reproducible-builds.org/specs/source-date-epoch/>
 pub(crate) const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
 
+/// Cargo's own: any value but `0` or `false` keeps it off the network.
+const OFFLINE: &str = "CARGO_NET_OFFLINE";
+/// The last second for which Python's files, whose times are 64 bits of nanoseconds, have
+/// one: in July 2554.
+const EPOCH_MAX: u64 = u64::MAX / 1_000_000_000;
+
 /// Those that are ours to watch. Cargo itself tracks its own.
 const WATCHED: [&str; 4] = [CACHE_DIR, SKIP, DOCS_RS, SOURCE_DATE_EPOCH];
 
@@ -23,8 +30,9 @@ pub(crate) struct Environment {
     /// The consumer's Cargo.toml.
     pub(crate) manifest: PathBuf,
     pub(crate) out_dir: PathBuf,
-    /// The cargo that runs this build.
-    pub(crate) cargo: PathBuf,
+    /// The cargo that runs this build, where it is one.
+    pub(crate) cargo: Option<PathBuf>,
+    pub(crate) invocation: Invocation,
     /// The triple the consumer is compiled for.
     pub(crate) target: Option<String>,
     /// The flags for rustc, separated as in `CARGO_ENCODED_RUSTFLAGS`.
@@ -43,13 +51,19 @@ impl Environment {
     ///
     /// # Errors
     /// [`Error::Config`] outside a build script, or when `SOURCE_DATE_EPOCH` is
-    /// not a number.
+    /// not a time that Python has.
     pub(crate) fn from_process() -> Result<Self, Error> {
         #[expect(
             clippy::disallowed_methods,
             reason = "the gateway clippy.toml points everyone else to"
         )]
-        Self::read(&|name| std::env::var_os(name))
+        let mut environment = Self::read(&|name| std::env::var_os(name))?;
+        if let Some(cargo) = &environment.cargo {
+            let told = environment.invocation.offline;
+            environment.invocation = Invocation::of_parent(cargo);
+            environment.invocation.offline |= told;
+        }
+        Ok(environment)
     }
 
     fn read(get: &dyn Fn(&str) -> Option<OsString>) -> Result<Self, Error> {
@@ -75,14 +89,10 @@ impl Environment {
             Some(manifest) => manifest,
             None => required("CARGO_MANIFEST_DIR")?.join("Cargo.toml"),
         };
-        let epoch_seconds = match get(SOURCE_DATE_EPOCH).filter(|value| !value.is_empty()) {
-            None => None,
-            Some(value) => Some(value.to_str().and_then(|v| v.parse().ok()).ok_or_else(|| {
-                Error::Config(Report::new(format!(
-                    "{SOURCE_DATE_EPOCH} is {value:?}, not a number of seconds since 1970"
-                )))
-            })?),
-        };
+        let epoch_seconds = get(SOURCE_DATE_EPOCH)
+            .filter(|value| !value.is_empty())
+            .map(|value| epoch(&value))
+            .transpose()?;
         let text = |name: &str| get(name).and_then(|value| value.into_string().ok());
         let placeholder = if get(DOCS_RS).is_some() {
             Some("docs.rs has no network and needs no Python")
@@ -93,7 +103,12 @@ impl Environment {
         };
         Ok(Self {
             out_dir: required("OUT_DIR")?,
-            cargo: path("CARGO").unwrap_or_else(|| "cargo".into()),
+            cargo: path("CARGO"),
+            invocation: Invocation {
+                offline: get(OFFLINE)
+                    .is_some_and(|value| !["", "0", "false"].map(OsString::from).contains(&value)),
+                ..Invocation::default()
+            },
             target: text("TARGET"),
             rustflags: text("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default(),
             debug: get("PROFILE").is_some_and(|profile| profile == "debug"),
@@ -108,6 +123,30 @@ impl Environment {
     /// ours changes.
     pub(crate) fn directives() -> Vec<Directive> {
         WATCHED.map(Directive::RerunIfEnvChanged).to_vec()
+    }
+}
+
+/// # Errors
+/// [`Error::Config`] with the variable, the value and the range.
+fn epoch(value: &OsStr) -> Result<u64, Error> {
+    let shown = value.to_string_lossy();
+    let refuse = |why: &str, hint: &str| {
+        let summary = format!("{SOURCE_DATE_EPOCH} is {shown:?}, {why}");
+        let range = format!("a number of seconds since 1970, from 0 to {EPOCH_MAX} (July 2554)");
+        Error::Config(Report::new(summary).note(range).hint(hint.to_owned()))
+    };
+    let hint = "set it to `git log -1 --format=%ct`, say, or unset it";
+    if shown.is_empty() || !shown.bytes().all(|digit| digit.is_ascii_digit()) {
+        return Err(refuse("not a number of seconds", hint));
+    }
+    match shown.parse() {
+        Ok(seconds) if seconds <= EPOCH_MAX => Ok(seconds),
+        Ok(number) if (1_000_000_000_000..100_000_000_000_000).contains(&number) => {
+            let seconds = number / 1000;
+            let hint = format!("it looks like milliseconds: the seconds are {seconds}");
+            Err(refuse("later than Python's clock here goes", &hint))
+        }
+        _ => Err(refuse("later than Python's clock here goes", hint)),
     }
 }
 
@@ -156,8 +195,51 @@ mod tests {
     fn a_bad_epoch_is_refused() {
         let mut vars = CARGO.to_vec();
         vars.push((SOURCE_DATE_EPOCH, "yesterday"));
-        assert!(read(&vars).unwrap_err().to_string().contains("yesterday"));
-        vars[2].1 = "1700000000";
-        assert_eq!(read(&vars).unwrap().epoch_seconds, Some(1_700_000_000));
+        let mut said = |value: &'static str| {
+            vars[2].1 = value;
+            match read(&vars) {
+                Ok(environment) => format!("{:?}", environment.epoch_seconds),
+                Err(error) => format!("{error:?}"),
+            }
+        };
+        for bad in [
+            "yesterday",
+            "-1",
+            "1.5",
+            "+1",
+            " 1",
+            "18446744074",
+            "99999999999999999999",
+        ] {
+            let text = said(bad);
+            assert!(
+                text.contains(bad) && text.contains(SOURCE_DATE_EPOCH),
+                "{text}"
+            );
+            assert!(text.contains("from 0 to 18446744073"), "{text}");
+        }
+        let milliseconds = said("1667997441000");
+        assert!(
+            milliseconds.contains("the seconds are 1667997441"),
+            "{milliseconds}"
+        );
+        for good in ["0", "1700000000", "18446744073"] {
+            assert_eq!(said(good), format!("Some({good})"));
+        }
+        assert_eq!(said(""), "None");
+    }
+
+    #[test]
+    fn the_variable_keeps_a_cargo_off_the_network() {
+        for (value, offline) in [("true", true), ("1", true), ("false", false), ("", false)] {
+            let mut vars = CARGO.to_vec();
+            vars.push((OFFLINE, value));
+            assert_eq!(
+                read(&vars).unwrap().invocation.offline,
+                offline,
+                "{value:?}"
+            );
+        }
+        assert_eq!(read(&CARGO).unwrap().cargo, None);
     }
 }

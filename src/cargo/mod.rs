@@ -3,4 +3,8 @@
 pub(crate) mod advice;
 pub(crate) mod directives;
 pub(crate) mod environment;
+pub(crate) mod invocation;
+pub(crate) mod lock;
+pub(crate) mod manifest;
 pub(crate) mod metadata;
+pub(crate) mod resolve;

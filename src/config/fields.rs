@@ -3,7 +3,7 @@
 use super::problems::{Problems, Seen, SeenExtensions};
 use super::rules::{
     check_import, check_module, check_on_restore, check_output, check_package, check_path,
-    check_timeout, module_problem,
+    check_timeout, check_wheel_dir, module_problem,
 };
 use super::suggest::nearest;
 use super::text::{clip, show, toml};
@@ -12,6 +12,10 @@ use super::{CompilerChoice, EXTENSION_KEYS, Extension};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// A rule for an entry of a list of paths, which is shown as it is written.
+type CheckPath =
+    fn(&mut Problems<'_>, &mut Seen<PathBuf>, usize, &Path, &dyn Fn(&Path) -> String) -> bool;
 
 /// Reads the keys of the block. Each method reports what it finds wrong and
 /// returns the default then: the result is not used once there is a problem.
@@ -192,42 +196,50 @@ impl Fields<'_, '_> {
     }
 
     pub(super) fn packages(&mut self) -> Vec<PathBuf> {
-        let items = match self.table.get("packages") {
+        self.paths("packages", check_package)
+    }
+
+    pub(super) fn wheel_dirs(&mut self) -> Vec<PathBuf> {
+        self.paths("wheel-dirs", check_wheel_dir)
+    }
+
+    fn paths(&mut self, key: &str, check: CheckPath) -> Vec<PathBuf> {
+        let items = match self.table.get(key) {
             None => return Vec::new(),
             Some(Value::Array(items)) => items,
             Some(other) => {
                 let hint = other.as_str().map(|_| {
                     let text = toml(other);
-                    format!("write packages = [{text}]")
+                    format!("write {key} = [{text}]")
                 });
                 self.problems
-                    .expected("packages", "an array of strings", other, hint);
+                    .expected(key, "an array of strings", other, hint);
                 return Vec::new();
             }
         };
-        let mut packages = Vec::new();
+        let mut paths = Vec::new();
         let mut seen = Seen::default();
         for (index, item) in items.iter().enumerate() {
             match item {
                 Value::String(text) => {
                     let path = self.dir.join(text);
                     // Joined to the folder, an empty path would not be empty.
-                    if !check_path(self.problems, &format!("packages[{index}]"), text) {
+                    if !check_path(self.problems, &format!("{key}[{index}]"), text) {
                         continue;
                     }
-                    if check_package(self.problems, &mut seen, index, &path, |_| show(text)) {
-                        packages.push(path);
+                    if check(self.problems, &mut seen, index, &path, &|_| show(text)) {
+                        paths.push(path);
                     }
                 }
                 other => self.problems.expected(
-                    &format!("packages[{index}]"),
+                    &format!("{key}[{index}]"),
                     "a string with a path",
                     other,
                     None,
                 ),
             }
         }
-        packages
+        paths
     }
 
     pub(super) fn setup_code(&mut self) -> Option<String> {

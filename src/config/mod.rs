@@ -19,7 +19,7 @@ mod tests;
 mod text;
 mod units;
 
-pub(crate) use paths::{Pattern, matching};
+pub(crate) use paths::{Pattern, is_lock_file, matching};
 pub use precompile::{CpuLevel, OptLevel, Precompile};
 pub(crate) use suggest::nearest;
 
@@ -27,12 +27,13 @@ use crate::error::Error;
 use fields::Fields;
 use paths::{
     cache_dir_problem, extension_path_problem, package_path_problem, runtime_path_problem,
-    setup_path_problem, site_packages_path_problem, stdlib_path_problem, without_trailing_slash,
+    setup_path_problem, site_packages_path_problem, stdlib_path_problem, wheel_dir_problem,
+    without_trailing_slash,
 };
 use problems::{Problems, Seen, SeenExtensions};
 use rules::{
     check_cache_size, check_import, check_memory_limit, check_module, check_on_restore,
-    check_output, check_package, check_path, check_setup, check_timeout,
+    check_output, check_package, check_path, check_setup, check_timeout, check_wheel_dir,
 };
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -46,6 +47,7 @@ const KEYS: &[&str] = &[
     "on-restore",
     "extensions",
     "packages",
+    "wheel-dirs",
     "runtime",
     "stdlib",
     "site-packages",
@@ -94,9 +96,13 @@ pub struct Config {
     /// extension module is linked where another one needs it. Default: none.
     pub extensions: Vec<Extension>,
     /// `packages`: Python packages to mount at /site-packages: wheels (`.whl`),
-    /// source distributions (`.tar.gz`), package folders, single modules (`.py`).
-    /// The last part of a path may hold `*` and `?`. Default: none.
+    /// source distributions (`.tar.gz`), package folders, single modules (`.py`), and
+    /// lock files (`pylock.toml`, `requirements.txt` with hashes), which stand for what
+    /// they lock. The last part of a path may hold `*` and `?`. Default: none.
     pub packages: Vec<PathBuf>,
+    /// `wheel-dirs`: the folders that hold the files which lock files in `packages`
+    /// name. Default: none.
+    pub wheel_dirs: Vec<PathBuf>,
     /// `runtime`: the folder of an unpacked `eryx-runtime` package, with `libs/`
     /// and `prebuilt/` in it. Default: the package in the dependency graph.
     pub runtime: Option<PathBuf>,
@@ -213,6 +219,7 @@ impl Default for Config {
             on_restore: Vec::new(),
             extensions: Vec::new(),
             packages: Vec::new(),
+            wheel_dirs: Vec::new(),
             runtime: None,
             stdlib: None,
             site_packages: None,
@@ -267,6 +274,7 @@ impl Config {
             on_restore: fields.on_restore(),
             extensions: fields.extensions(),
             packages: fields.packages(),
+            wheel_dirs: fields.wheel_dirs(),
             runtime: fields.path("runtime"),
             stdlib: fields.path("stdlib"),
             site_packages: fields.path("site-packages"),
@@ -327,9 +335,11 @@ impl Config {
         }
         let mut seen = Seen::default();
         for (index, path) in self.packages.iter().enumerate() {
-            check_package(&mut problems, &mut seen, index, path, |path| {
-                show_path(path)
-            });
+            check_package(&mut problems, &mut seen, index, path, &show_path);
+        }
+        let mut seen = Seen::default();
+        for (index, path) in self.wheel_dirs.iter().enumerate() {
+            check_wheel_dir(&mut problems, &mut seen, index, path, &show_path);
         }
         for (key, path) in [
             ("runtime", &self.runtime),
@@ -372,6 +382,10 @@ impl Config {
         for (index, path) in self.packages.iter().enumerate() {
             let problem = package_path_problem(&without_trailing_slash(path));
             problems.add_if(&format!("packages[{index}]"), problem);
+        }
+        for (index, path) in self.wheel_dirs.iter().enumerate() {
+            let problem = wheel_dir_problem(&without_trailing_slash(path));
+            problems.add_if(&format!("wheel-dirs[{index}]"), problem);
         }
         type Check = fn(&Path) -> Option<String>;
         let checks: [(&str, &Option<PathBuf>, Check); 5] = [

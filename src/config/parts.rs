@@ -12,6 +12,7 @@ impl Config {
             on_restore,
             extensions,
             packages,
+            wheel_dirs,
             runtime,
             stdlib,
             site_packages,
@@ -41,6 +42,9 @@ impl Config {
         }
         for path in packages {
             add_path(key, "package", path);
+        }
+        for path in wheel_dirs {
+            add_path(key, "wheel-dir", path);
         }
         for (label, path) in [
             ("runtime", runtime),

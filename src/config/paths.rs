@@ -117,16 +117,59 @@ pub(super) fn package_path_problem(path: &Path) -> Option<String> {
                     show_path(path)
                 ));
             }
+            if is_lock_file(path) {
+                return None;
+            }
+            if let Some(hint) = other_lock_file(&name) {
+                return Some(format!("{} {hint}", show_path(path)));
+            }
             let known = [".whl", ".tar.gz", ".tgz", ".py"];
             (!known.iter().any(|end| name.ends_with(end))).then(|| {
                 format!(
                     "{} is none of wheel (`.whl`), source distribution (`.tar.gz`), module \
-                     (`.py`) and package folder",
+                     (`.py`), package folder and lock file (`pylock.toml`, `requirements.txt`)",
                     show_path(path)
                 )
             })
         }
         Err(problem) => Some(problem),
+    }
+}
+
+/// Whether a file of `packages` stands for others that it locks, by its name:
+/// `pylock.toml`, `pylock.NAME.toml`, or any `.txt`.
+pub(crate) fn is_lock_file(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.ends_with(".txt")
+        || name == "pylock.toml"
+        || (name.starts_with("pylock.") && name.ends_with(".toml"))
+}
+
+/// What to say of a lock file that is of one tool alone.
+fn other_lock_file(name: &str) -> Option<String> {
+    let (tool, command) = match name {
+        "uv.lock" => ("uv", "`uv export --format pylock.toml -o pylock.toml`"),
+        "pdm.lock" => ("pdm", "`pdm export -f pylock -o pylock.toml`"),
+        "poetry.lock" => ("Poetry", "`poetry export --output requirements.txt`"),
+        "Pipfile.lock" => ("Pipenv", "`pipenv requirements --hash > requirements.txt`"),
+        _ => return None,
+    };
+    Some(format!(
+        "is {tool}'s own lock file, and this crate reads `pylock.toml` and `requirements.txt`: run \
+         {command}, and name that"
+    ))
+}
+
+/// A folder that is not there yet is what the missing files are fetched to.
+pub(super) fn wheel_dir_problem(path: &Path) -> Option<String> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => None,
+        Ok(_) => Some(format!(
+            "{} is a file; expected a folder of wheels",
+            show_path(path)
+        )),
+        Err(error) if is_absent(&error) => None,
+        Err(error) => Some(unreadable(path, &error)),
     }
 }
 

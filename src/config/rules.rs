@@ -106,9 +106,28 @@ pub(super) fn check_package(
     seen: &mut Seen<PathBuf>,
     index: usize,
     path: &Path,
-    show: impl Fn(&Path) -> String,
+    show: &dyn Fn(&Path) -> String,
 ) -> bool {
-    let key = format!("packages[{index}]");
+    check_listed(problems, seen, format!("packages[{index}]"), path, show)
+}
+
+pub(super) fn check_wheel_dir(
+    problems: &mut Problems<'_>,
+    seen: &mut Seen<PathBuf>,
+    index: usize,
+    path: &Path,
+    show: &dyn Fn(&Path) -> String,
+) -> bool {
+    check_listed(problems, seen, format!("wheel-dirs[{index}]"), path, show)
+}
+
+fn check_listed(
+    problems: &mut Problems<'_>,
+    seen: &mut Seen<PathBuf>,
+    key: String,
+    path: &Path,
+    show: &dyn Fn(&Path) -> String,
+) -> bool {
     check_path(problems, &key, &path.to_string_lossy())
         && seen.check(problems, key, path.to_owned(), |path| show(path))
 }

@@ -75,6 +75,7 @@ fn every_key_is_read() {
         "on-restore": ["numpy.random:seed", "app:Pool.reset"],
         "extensions": ["a.so", { "path": "x/b.so", "module": "pkg._core" }],
         "packages": ["vendor/*.whl", "python/mypkg"],
+        "wheel-dirs": ["wheels"],
         "runtime": "../runtime",
         "stdlib": "lib/python-stdlib.tar.zst",
         "site-packages": "/abs/site",
@@ -106,6 +107,7 @@ fn every_key_is_read() {
             },
         ],
         packages: vec!["/m/vendor/*.whl".into(), "/m/python/mypkg".into()],
+        wheel_dirs: vec!["/m/wheels".into()],
         runtime: Some("/m/../runtime".into()),
         stdlib: Some("/m/lib/python-stdlib.tar.zst".into()),
         site_packages: Some("/abs/site".into()),
@@ -158,7 +160,7 @@ fn the_report_on_a_bad_block_word_for_word() {
     assert_eq!(
         format!("{error:?}"),
         r#"eryx-preinit-build failed in stage config: 12 problems in [package.metadata.eryx] of /m/Cargo.toml
-  - package.metadata.eryx.bundle: unknown key; the keys are `imports`, `on-restore`, `extensions`, `packages`, `runtime`, `stdlib`, `site-packages`, `setup`, `setup-code`, `trace`, `engine`, `strip`, `verify`, `output`, `timeout`, `memory-limit`, `cache-dir`, `cache-size`, `warn-unoptimized`, `summary` and `precompile`
+  - package.metadata.eryx.bundle: unknown key; the keys are `imports`, `on-restore`, `extensions`, `packages`, `wheel-dirs`, `runtime`, `stdlib`, `site-packages`, `setup`, `setup-code`, `trace`, `engine`, `strip`, `verify`, `output`, `timeout`, `memory-limit`, `cache-dir`, `cache-size`, `warn-unoptimized`, `summary` and `precompile`
   - package.metadata.eryx.site_packages: unknown key; keys are written with `-`: `site-packages`
   - package.metadata.eryx.imports[2]: `os; rm` is not a Python module name (parts separated by `.`, each made of letters, digits and `_` and not starting with a digit)
   - package.metadata.eryx.imports[3]: `json` repeats imports[0]

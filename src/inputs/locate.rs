@@ -5,6 +5,7 @@
 //! those are the same.
 
 use crate::cargo::metadata::Graph;
+use crate::cargo::resolve::Wanted;
 use crate::config::Config;
 use crate::error::{Error, Report};
 use crate::inputs::runtime::{self, LibraryFile};
@@ -43,13 +44,15 @@ impl Inputs {
     pub(crate) fn locate(
         config: &Config,
         out_dir: &Path,
-        graph: impl FnOnce() -> Result<Graph, Error>,
+        graph: impl FnOnce(Wanted) -> Result<Graph, Error>,
     ) -> Result<Self, Error> {
         let mut watched = Vec::new();
-        let graph = match (&config.runtime, &config.stdlib) {
-            (Some(_), Some(_)) => None,
-            _ => Some(graph()?),
+        let wanted = Wanted {
+            runtime: config.runtime.is_none(),
+            stdlib: config.stdlib.is_none(),
         };
+        let graph = (wanted.runtime || wanted.stdlib).then(|| graph(wanted));
+        let graph = graph.transpose()?;
         let (runtime_dir, runtime_version) = match (&config.runtime, &graph) {
             (Some(dir), _) => {
                 watched.push(dir.clone());
@@ -242,7 +245,7 @@ mod tests {
             stdlib: Some(dir.path().to_owned()),
             ..Config::default()
         };
-        let error = Inputs::locate(&config, dir.path(), || panic!("not needed")).unwrap_err();
+        let error = Inputs::locate(&config, dir.path(), |_| panic!("not needed")).unwrap_err();
         assert!(
             format!("{error:?}").contains("libpython3.14.so.zst"),
             "{error:?}"

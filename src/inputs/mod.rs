@@ -1,6 +1,8 @@
 //! What is read: where it lies, and what it contains.
 
 pub(crate) mod locate;
+#[cfg(feature = "wheels")]
+pub(crate) mod locked;
 pub(crate) mod read;
 pub(crate) mod runtime;
 pub(crate) mod sources;

@@ -2,9 +2,10 @@
 //! `site-packages`, what each of them is, and which files that means.
 
 use crate::archives::layout::{is_identifier, is_module_of_project, is_package_of_project};
-use crate::config::{Config, Pattern, matching};
+use crate::config::{Config, Pattern, is_lock_file, matching};
 use crate::error::{Error, Report};
 use crate::inputs::walk::tree;
+use crate::store::checksum::Check;
 use crate::store::digest::{Digest, KeyBuilder};
 use std::path::{Path, PathBuf};
 
@@ -59,6 +60,8 @@ impl Source {
 pub(crate) struct Sources {
     pub(crate) list: Vec<Source>,
     pub(crate) watched: Vec<PathBuf>,
+    /// What lock files say that files hold.
+    pub(crate) locked: Vec<(PathBuf, Check)>,
 }
 
 impl Sources {
@@ -86,11 +89,17 @@ impl Sources {
                         sources.watched.push(pattern.folder.clone());
                     }
                     for path in matching(&pattern) {
-                        sources.package(&key, path)?;
+                        sources.entry(&key, path, config)?;
                     }
                 }
-                None => sources.package(&key, path.components().collect())?,
+                None => sources.entry(&key, path.components().collect(), config)?,
             }
+        }
+        if config.packages.iter().any(|path| is_lock_file(path)) {
+            // For a file that is better than the one that is there.
+            let folders = config.wheel_dirs.iter();
+            let folders = folders.filter(|folder| folder.is_dir() && !holds_out_dir(folder));
+            sources.watched.extend(folders.cloned());
         }
         for (index, extension) in config.extensions.iter().enumerate() {
             let path: PathBuf = extension.path.components().collect();
@@ -124,6 +133,55 @@ impl Sources {
     fn add(&mut self, key: String, path: PathBuf, kind: Kind) {
         self.watched.push(path.clone());
         self.list.push(Source { key, path, kind });
+    }
+
+    fn entry(&mut self, key: &str, path: PathBuf, config: &Config) -> Result<(), Error> {
+        match is_lock_file(&path) && path.is_file() {
+            true => self.lock_file(key, &path, &config.wheel_dirs),
+            false => self.package(key, path),
+        }
+    }
+
+    #[cfg(feature = "wheels")]
+    fn lock_file(&mut self, key: &str, path: &Path, folders: &[PathBuf]) -> Result<(), Error> {
+        let found = crate::inputs::locked::find(key, path, folders)?;
+        self.watched.extend(found.read);
+        for (path, check) in found.paths {
+            self.locked.extend(check.map(|check| (path.clone(), check)));
+            self.package(key, path)?;
+        }
+        Ok(())
+    }
+
+    #[cfg(not(feature = "wheels"))]
+    fn lock_file(&mut self, key: &str, path: &Path, _folders: &[PathBuf]) -> Result<(), Error> {
+        Err(Error::Packages(
+            Report::new(format!(
+                "{key}: `{}` is a lock file, which this crate reads with its feature `wheels` only",
+                path.display()
+            ))
+            .hint(
+                "in [build-dependencies], write eryx-preinit-build = { version = \"0.1\", features \
+                 = [\"wheels\"] }",
+            ),
+        ))
+    }
+
+    /// Whether files hold what lock files say.
+    fn check(&self) -> Result<(), Error> {
+        let wrong = |(path, check): &&(PathBuf, Check)| {
+            std::fs::read(path).map_or(true, |content| !check.passes(&content))
+        };
+        let wrong: Vec<&(PathBuf, Check)> = self.locked.iter().filter(wrong).collect();
+        if wrong.is_empty() {
+            return Ok(());
+        }
+        let report = Report::new("files are not those that are locked: their hashes are others");
+        let names = wrong.iter().map(|(path, _)| path.display().to_string());
+        Err(Error::Packages(names.fold(report, Report::note).hint(
+            "fetch them again from where the lock file has them; if they were meant to change, \
+             lock them again",
+        )))
     }
 
     fn package(&mut self, key: &str, path: PathBuf) -> Result<(), Error> {
@@ -199,7 +257,8 @@ impl Sources {
     /// The digest of what the sources hold, `None` without any.
     ///
     /// # Errors
-    /// Those of `digest`, which knows the digest of each file.
+    /// Those of `digest`, which knows the digest of each file; [`Error::Packages`] for a
+    /// file that is not the one that is locked.
     pub(crate) fn digest(
         &self,
         digest: impl Fn(&Path) -> Result<Digest, Error>,
@@ -207,6 +266,7 @@ impl Sources {
         if self.list.is_empty() {
             return Ok(None);
         }
+        self.check()?;
         let mut key = KeyBuilder::new("site-packages");
         for source in &self.list {
             // Where a folder's contents go, and what a file is: by its name.

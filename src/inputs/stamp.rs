@@ -17,7 +17,7 @@
 
 use crate::artifacts::Artifacts;
 use crate::build::BUILD;
-use crate::cargo::metadata::{Consumer, Graph};
+use crate::cargo::metadata::Graph;
 use crate::inputs::states::FileState;
 use crate::store::digest::Digest;
 use crate::store::files::{self, FileStamp};
@@ -62,11 +62,6 @@ impl Stamps {
             }
         }
         stamp
-    }
-
-    /// The consumer that any output's build read from a manifest with this digest.
-    pub(crate) fn consumer(&self, manifest: Digest) -> Option<Consumer> {
-        self.all().find_map(|(_, stamp)| stamp.consumer(manifest))
     }
 
     fn all(&self) -> impl Iterator<Item = (PathBuf, Stamp)> {
@@ -124,8 +119,6 @@ pub(crate) struct Stamp {
     build: String,
     /// Which manifest and code asked for it.
     generation: Option<String>,
-    /// The consumer, by the digest of its manifest.
-    consumer: Option<(String, Consumer)>,
     /// The graph, by the digest of manifest, lock file and target.
     graph: Option<(String, Graph)>,
     /// Input files and their digests.
@@ -155,18 +148,6 @@ impl Stamp {
         (stamp.build == BUILD).then_some(stamp)
     }
 
-    /// The consumer read from a manifest with this digest.
-    fn consumer(&self, manifest: Digest) -> Option<Consumer> {
-        let (key, consumer) = self.consumer.as_ref()?;
-        (*key == manifest.to_string()).then(|| consumer.clone())
-    }
-
-    pub(crate) fn set_consumer(&mut self, manifest: Digest, consumer: Consumer) {
-        let consumer = Some((manifest.to_string(), consumer));
-        self.changed |= self.consumer != consumer;
-        self.consumer = consumer;
-    }
-
     pub(crate) fn set_generation(&mut self, generation: Option<Digest>) {
         let generation = generation.map(|digest| digest.to_string());
         self.changed |= self.generation != generation;
@@ -180,7 +161,8 @@ impl Stamp {
             .eryx
             .iter()
             .chain(&graph.runtimes)
-            .all(|package| package.dir.is_dir());
+            // One whose version alone counted has none.
+            .all(|package| package.dir.as_os_str().is_empty() || package.dir.is_dir());
         (*known == key.to_string() && present).then(|| graph.clone())
     }
 

@@ -1,30 +1,13 @@
 //! What packages say they need, against what is there.
 
+use crate::archives::markers::HERE;
 use crate::archives::wheel::{field, fields};
 use pep508_rs::pep440_rs::{Version, VersionSpecifiers};
 use pep508_rs::{
-    ExtraName, MarkerEnvironment, MarkerEnvironmentBuilder, PackageName, Requirement, VerbatimUrl,
-    VersionOrUrl,
+    ExtraName, MarkerEnvironment, PackageName, Requirement, VerbatimUrl, VersionOrUrl,
 };
 use std::collections::BTreeMap;
 use std::str::FromStr;
-
-/// What CPython 3.14 for WASI says about itself (`os.name`, `sys.platform`,
-/// `platform.*`). The patch release differs between runtimes; no package of note
-/// depends on it.
-const HERE: MarkerEnvironmentBuilder<'static> = MarkerEnvironmentBuilder {
-    implementation_name: "cpython",
-    implementation_version: "3.14.0",
-    os_name: "posix",
-    platform_machine: "wasm32",
-    platform_python_implementation: "CPython",
-    platform_release: "0.0.0",
-    platform_system: "wasi",
-    platform_version: "0.0.0",
-    python_full_version: "3.14.0",
-    python_version: "3.14",
-    sys_platform: "wasi",
-};
 
 /// A warning for each requirement that nothing satisfies. `metadata` are the texts
 /// of METADATA or PKG-INFO; `importable` are the top-level names in site-packages,

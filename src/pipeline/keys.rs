@@ -192,6 +192,11 @@ fn inputs_parts(inputs: &Inputs, key: &mut KeyBuilder) {
             .part("kind", format!("{:?}", source.kind).as_bytes());
         path(key, "path", &source.path);
     }
+    for (file, check) in &inputs.packages.locked {
+        path(key, "locked", file);
+        // Which checksums, and whether all have to fit.
+        key.part("check", format!("{check:?}").as_bytes());
+    }
     if let Some(setup) = &inputs.setup {
         path(key, "setup", setup);
     }

@@ -31,7 +31,7 @@ fn main() {
 }
 "#;
 
-const BUILD: &str = "fn main() -> Result<(), eryx_preinit_build::Error> {
+pub const BUILD: &str = "fn main() -> Result<(), eryx_preinit_build::Error> {
     eryx_preinit_build::run()?;
     Ok(())
 }
@@ -43,6 +43,37 @@ pub fn root() -> &'static Path {
 
 pub fn shared(what: &str) -> PathBuf {
     root().join("target").join("consumers").join(what)
+}
+
+/// This crate as packages in a registry depend on it. With the features of the tests:
+/// others would compile everything once more.
+pub const FROM_REGISTRY: &str = if cfg!(feature = "wheels") {
+    "{ version = \"0.1\", features = [\"wheels\"] }\n"
+} else {
+    "\"0.1\"\n"
+};
+
+/// A `--config` by which this crate is the one of the registry.
+pub fn patch() -> String {
+    format!(
+        "patch.crates-io.eryx-preinit-build.path={:?}",
+        root().to_str().unwrap()
+    )
+}
+
+/// The folder of the newest runtime that this workspace locks.
+pub fn runtime() -> PathBuf {
+    let metadata = cargo_metadata::MetadataCommand::new()
+        .cargo_path(env!("CARGO"))
+        .manifest_path(root().join("Cargo.toml"))
+        .other_options(["--locked".to_owned(), "--offline".to_owned()])
+        .exec()
+        .unwrap();
+    let mut packages = metadata.packages.iter();
+    let runtime = packages
+        .find(|p| p.name.as_str() == "eryx-runtime" && p.version.minor == 14)
+        .unwrap();
+    runtime.manifest_path.parent().unwrap().into()
 }
 
 /// The `[dependencies]` of example-consumer: those of a host on plain Wasmtime, in
@@ -120,6 +151,36 @@ impl Project {
     /// `cargo ARGS`, offline, with the shared target folder and cache.
     pub fn cargo(&self, args: &[&str], vars: &[(&str, &str)]) -> Ran {
         self.run(Command::new(env!("CARGO")), args, vars)
+    }
+
+    /// The OUT_DIR of [`Project::script`].
+    pub fn out(&self) -> PathBuf {
+        self.dir.path().join("out")
+    }
+
+    /// The package's compiled build script, without a cargo around it, and with few
+    /// variables but these.
+    pub fn script(&self, vars: &[(&str, &str)]) -> Ran {
+        let prefix = format!("{}-", self.name);
+        let built = std::fs::read_dir(shared("target").join("debug/build")).unwrap();
+        let newest = built
+            .map(|entry| entry.unwrap())
+            .filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix))
+            .map(|entry| entry.path().join("build-script-build"))
+            .filter(|script| script.is_file())
+            .max_by_key(|script| script.metadata().unwrap().modified().unwrap());
+        std::fs::create_dir_all(self.out()).unwrap();
+        let mut command = Command::new(newest.unwrap());
+        command
+            .env_clear()
+            .current_dir(self.path())
+            .env("PATH", "/usr/bin")
+            .env("HOME", std::env::home_dir().unwrap())
+            .env("CARGO_MANIFEST_DIR", self.path())
+            .env("OUT_DIR", self.out())
+            .env("PROFILE", "debug")
+            .envs(vars.iter().copied());
+        Ran(command.output().unwrap())
     }
 
     /// [`Project::cargo`] while nobody can write to the package's folder; `None`, and

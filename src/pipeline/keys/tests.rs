@@ -4,6 +4,7 @@ use super::*;
 use crate::config::{CompilerChoice, CpuLevel, Extension, OptLevel, Precompile};
 use crate::inputs::runtime::LibraryFile;
 use crate::inputs::sources::{Kind, Source, Sources};
+use crate::store::checksum::Check;
 use std::time::Duration;
 
 fn digest(name: &str) -> Digest {
@@ -215,6 +216,7 @@ fn inputs(change: impl Fn(&mut Inputs)) -> Inputs {
                 kind: Kind::Module,
             }],
             watched: Vec::new(),
+            locked: vec![("a.whl".into(), Check::All(Vec::new()))],
         },
         setup: None,
         runtime_version: None,
@@ -241,6 +243,9 @@ fn the_request_s_inputs() {
             of(|i| i.packages.list[0].kind = Kind::Package),
             of(|i| i.packages.list[0].kind = Kind::Library(None)),
             of(|i| i.packages.list[0].kind = Kind::Library(Some("m".to_owned()))),
+            of(|i| i.packages.locked.clear()),
+            of(|i| i.packages.locked[0].0 = "b.whl".into()),
+            of(|i| i.packages.locked[0].1 = Check::Any(Vec::new())),
             of(|i| i.setup = Some("setup.py".into())),
             of(|i| i.runtime_version = Some("0.14.0".to_owned())),
             request(&config, &inputs(|_| {}), 2, None),
@@ -273,6 +278,7 @@ fn every_key_of_the_configuration() {
                 c.extensions.push(extension);
             }),
             config_with(|c| c.packages.push("a".into())),
+            config_with(|c| c.wheel_dirs.push("a".into())),
             config_with(|c| c.runtime = Some("a".into())),
             config_with(|c| c.stdlib = Some("a".into())),
             config_with(|c| c.site_packages = Some("a".into())),
