@@ -4,7 +4,7 @@
 
 use crate::artifacts::Artifacts;
 use crate::error::{Error, Report};
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -30,8 +30,16 @@ impl fmt::Display for Directive {
             }
             Self::RerunIfEnvChanged(name) => write!(f, "cargo::rerun-if-env-changed={name}"),
             Self::Env(name, value) => write!(f, "cargo::rustc-env={name}={value}"),
-            // A newline would end the directive.
-            Self::Warning(text) => write!(f, "cargo::warning={}", text.replace('\n', " ")),
+            Self::Warning(text) => {
+                // A line end would end the directive, and what packages say of themselves
+                // may hold anything: other control characters are shown, not sent.
+                f.write_str("cargo::warning=")?;
+                text.chars().try_for_each(|c| match c {
+                    '\n' => f.write_char(' '),
+                    c if c.is_control() => write!(f, "{}", c.escape_debug()),
+                    c => f.write_char(c),
+                })
+            }
         }
     }
 }
@@ -169,14 +177,14 @@ mod tests {
             Directive::RerunIfEnvChanged("DOCS_RS"),
             Directive::RerunIfChanged("/a b/Cargo.toml".into()),
             Directive::Env("ERYX_PYTHON_WASM".into(), "/out/python.wasm".into()),
-            Directive::Warning("two\nlines".into()),
+            Directive::Warning("two\nlines, a\r and \u{1b}[1m".into()),
         ];
         assert_eq!(
             render(&directives).unwrap(),
             "cargo::rerun-if-changed=/a b/Cargo.toml\n\
              cargo::rerun-if-env-changed=DOCS_RS\n\
              cargo::rustc-env=ERYX_PYTHON_WASM=/out/python.wasm\n\
-             cargo::warning=two lines\n"
+             cargo::warning=two lines, a\\r and \\u{1b}[1m\n"
         );
     }
 

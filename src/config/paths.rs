@@ -117,10 +117,10 @@ pub(super) fn package_path_problem(path: &Path) -> Option<String> {
                     show_path(path)
                 ));
             }
-            let known = [".whl", ".tar.gz", ".tgz", ".py"];
+            let known = [".whl", ".tar.gz", ".tgz", ".zip", ".py"];
             (!known.iter().any(|end| name.ends_with(end))).then(|| {
                 format!(
-                    "{} is none of wheel (`.whl`), source distribution (`.tar.gz`), module \
+                    "{} is none of wheel (`.whl`), source distribution (`.tar.gz`, `.zip`), module \
                      (`.py`) and package folder",
                     show_path(path)
                 )

@@ -14,5 +14,6 @@ pub(crate) mod random;
 pub(crate) mod reseed;
 pub(crate) mod script;
 pub(crate) mod snapshot;
+pub(crate) mod stdlib;
 pub(crate) mod stubs;
 pub(crate) mod tracing;

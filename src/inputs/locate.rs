@@ -12,6 +12,7 @@ use crate::inputs::sources::Sources;
 use crate::inputs::states::FileState;
 use crate::inputs::stdlib::StdlibSource;
 use crate::inputs::walk::tree;
+use crate::inputs::watch::Watch;
 use crate::store::digest::{Digest, KeyBuilder};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -94,7 +95,11 @@ impl Inputs {
         let eryx = eryx.map(|eryx| (eryx.version.to_string(), eryx.built_of.clone()));
         let packages = Sources::locate(config, out_dir)?;
         watched.extend(packages.watched.iter().cloned());
-        watched.extend(config.setup.clone());
+        if let Some(setup) = &config.setup {
+            let mut watch = Watch::new(out_dir);
+            watch.file(setup);
+            watched.append(&mut watch.paths);
+        }
         Ok(Self {
             libraries: runtime::library_files(&runtime_dir)?,
             stdlib,
@@ -118,7 +123,7 @@ impl Inputs {
             StdlibSource::Embedded => {}
         }
         for source in &self.packages.list {
-            files.extend(source.files()?);
+            files.extend(source.files()?.into_iter().map(|file| file.path));
         }
         files.extend(self.setup.clone());
         // A project's packages may be named one by one, too.

@@ -1,6 +1,7 @@
 //! What is read: where it lies, and what it contains.
 
 pub(crate) mod locate;
+pub(crate) mod project;
 pub(crate) mod read;
 pub(crate) mod runtime;
 pub(crate) mod sources;
@@ -8,3 +9,4 @@ pub(crate) mod stamp;
 pub(crate) mod states;
 pub(crate) mod stdlib;
 pub(crate) mod walk;
+pub(crate) mod watch;

@@ -3,8 +3,8 @@
 
 use crate::error::{Error, Report};
 use crate::inputs::runtime;
-use crate::inputs::sources::{Kind, Source};
-use crate::packages::tree::{Record, listed};
+use crate::inputs::sources::{Source, SourceKind};
+use crate::packages::tree::{TreeReport, listed};
 use crate::python::{INIT, SUFFIX};
 use crate::store::digest::Digest;
 use crate::wasm::dylink::{self, SharedLibrary};
@@ -47,7 +47,7 @@ impl Candidate<'_> {
 
     pub(crate) fn shown(&self) -> String {
         match self.source.kind {
-            Kind::Library(_) => self.source.shown(),
+            SourceKind::Library(_) => self.source.shown(),
             _ => format!("`{}` of {}", self.path, self.source.shown()),
         }
     }
@@ -56,7 +56,10 @@ impl Candidate<'_> {
     /// to be one to link. A folder may hold what an installer put there for the
     /// machine that builds.
     pub(crate) fn is_meant(&self) -> bool {
-        !matches!(self.source.kind, Kind::Tree | Kind::Package)
+        !matches!(
+            self.source.kind,
+            SourceKind::Tree | SourceKind::Package | SourceKind::Project(_)
+        )
     }
 
     /// The dotted module that CPython looks for at this place.
@@ -79,7 +82,10 @@ impl Libraries {
     ///
     /// # Errors
     /// [`Error::Link`] with every problem there is.
-    pub(crate) fn sort(candidates: Vec<Candidate<'_>>, record: &mut Record) -> Result<Self, Error> {
+    pub(crate) fn sort(
+        candidates: Vec<Candidate<'_>>,
+        report: &mut TreeReport,
+    ) -> Result<Self, Error> {
         let parsed: Vec<_> = candidates
             .par_iter()
             .map(|candidate| {
@@ -97,12 +103,12 @@ impl Libraries {
                     problems.push(format!("{} {problem}", candidate.shown()));
                 }
                 Err(problem) => {
-                    record.warnings.push(format!(
+                    report.warnings.push(format!(
                         "{} {problem}; it is not linked, and `{}` is missing",
                         candidate.shown(),
                         candidate.module()
                     ));
-                    record.foreign.insert(candidate.module(), problem);
+                    report.foreign.insert(candidate.module(), problem);
                 }
             }
         }
@@ -131,7 +137,7 @@ impl Libraries {
                     }
                 }
                 Ok(None) if candidate.is_meant() => problems.push(not_needed(candidate, library)),
-                Ok(None) => record.warnings.push(format!(
+                Ok(None) => report.warnings.push(format!(
                     "{} is not linked: it is no extension module, and no other library needs it",
                     candidate.shown()
                 )),
@@ -180,7 +186,7 @@ pub(crate) fn place(
     library: &SharedLibrary<'_>,
 ) -> Result<Option<String>, String> {
     let stem = candidate.file_name().split('.').next().unwrap_or_default();
-    let Kind::Library(module) = &candidate.source.kind else {
+    let SourceKind::Library(module) = &candidate.source.kind else {
         let is_module = library.modules.contains(&stem);
         return Ok(is_module.then(|| candidate.path.clone()));
     };
