@@ -237,6 +237,106 @@ pub(crate) fn base64_url(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
+    const INFO: &str = "app-1.0.dist-info";
+
+    /// What there is to say of a wheel of these files whose RECORD has these rows.
+    fn checked(rows: &[&str], files: &[(&str, &str)]) -> Result<Option<String>, String> {
+        let file =
+            |(name, content): &(&str, &str)| ((*name).to_owned(), content.as_bytes().to_vec());
+        let mut all: Vec<File> = files.iter().map(file).collect();
+        all.push((format!("{INFO}/RECORD"), rows.join("\n").into_bytes()));
+        check(&all, INFO)
+    }
+
+    fn row_of(name: &str, content: &str) -> String {
+        let digest = base64_url(&Sha256::digest(content));
+        format!("{name},sha256={digest},{}", content.len())
+    }
+
+    #[test]
+    fn what_is_not_exact_is_said() {
+        let right = row_of("app.py", "x\n");
+        let windows = row_of("app.py", "x\r\n");
+        let unsafe_hash = right.replace("sha256", "md5");
+        let misspelt = right.replace("sha256", "sha");
+        for (rows, said) in [
+            (vec![], "does not list `app.py`"),
+            (
+                vec![right.as_str(), "gone.py,sha256=x,1"],
+                "lists what is not there, `gone.py`",
+            ),
+            (
+                vec![&right, "../../bin/app,,"],
+                "lists what is not there, `../../bin/app`",
+            ),
+            (vec![&right, "app/,,"], "lists the folder `app/`"),
+            (
+                vec![&windows],
+                "has the hash of other line ends for `app.py`",
+            ),
+            (
+                vec!["app.py,,"],
+                "has no hash it can be checked by for `app.py`",
+            ),
+            (
+                vec!["app.py"],
+                "has no hash it can be checked by for `app.py`",
+            ),
+            (
+                vec![&unsafe_hash],
+                "has no hash it can be checked by for `app.py`",
+            ),
+            (
+                vec![&misspelt],
+                "has no hash it can be checked by for `app.py`",
+            ),
+        ] {
+            let warning = checked(&rows, &[("app.py", "x\n")]).unwrap().unwrap();
+            assert!(warning.contains(said), "{said}: {warning}");
+        }
+        let many: Vec<(String, &str)> = (0..20).map(|n| (format!("{n}.py"), "")).collect();
+        let many: Vec<(&str, &str)> = many
+            .iter()
+            .map(|(name, text)| (name.as_str(), *text))
+            .collect();
+        let warning = checked(&[], &many).unwrap().unwrap();
+        assert!(warning.contains("`7.py` and 12 more"), "{warning}");
+    }
+
+    #[test]
+    fn other_ways_to_write_it_are_no_difference() {
+        let right = row_of("app.py", "x");
+        let hex = format!("app.py,sha256={:x},1", Sha256::digest("x"));
+        let usual = right.replace('-', "+").replace('_', "/");
+        for rows in [
+            vec![right.as_str(), ""],
+            vec![&right, &right],
+            vec!["app.py,sha256=wrong,1", &right],
+            vec![&hex],
+            vec![&usual],
+            vec![&right.replace("app.py", "./app.py")],
+            vec![&format!("\u{feff}{right}\r")],
+        ] {
+            assert_eq!(checked(&rows, &[("app.py", "x")]), Ok(None), "{rows:?}");
+        }
+        let comma = row_of("d/a,b.txt", "y");
+        let quoted = comma.replace("d/a,b.txt", "\"d/a,b.txt\"");
+        for row in [comma, quoted, row_of("d\\a,b.txt", "y")] {
+            assert_eq!(checked(&[&row], &[("d/a,b.txt", "y")]), Ok(None), "{row}");
+        }
+        let signature = (&*format!("{INFO}/RECORD.jws"), "{}");
+        assert_eq!(checked(&[&right], &[("app.py", "x"), signature]), Ok(None));
+    }
+
+    #[test]
+    fn other_content_is_an_error() {
+        let row = row_of("app.py", "x\n");
+        for content in ["y\n", "x", "x\r", "x\n\n", ""] {
+            let problem = checked(&[&row], &[("app.py", content)]).unwrap_err();
+            assert!(problem.contains("damaged or changed"), "{problem}");
+        }
+    }
+
     #[test]
     fn base64_is_that_of_the_format() {
         assert_eq!(base64_url(b""), "");

@@ -95,7 +95,7 @@ pub struct Config {
     pub extensions: Vec<Extension>,
     /// `packages`: Python packages to mount at /site-packages: wheels (`.whl`),
     /// source distributions (`.tar.gz`), package folders, single modules (`.py`).
-    /// The last part of a path may hold `*` and `?`. Default: none.
+    /// A path may hold `*` and `?`. Default: none.
     pub packages: Vec<PathBuf>,
     /// `runtime`: the folder of an unpacked `eryx-runtime` package, with `libs/`
     /// and `prebuilt/` in it. Default: the package in the dependency graph.

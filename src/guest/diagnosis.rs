@@ -73,13 +73,10 @@ fn absent_below(module: &str, traceback: &str) -> Option<String> {
 fn not_in_wasi(module: &str, missing: &str) -> Option<String> {
     let top = missing.split('.').next().unwrap_or(missing);
     let why = if stdlib::is_of_this_version(top) {
-        "of Python's standard library, but CPython for WASI does not have it".to_owned()
+        "not part of CPython for WASI (elsewhere, the standard library has it)".to_owned()
     } else {
         let version = stdlib::removed_in(top)?;
-        format!(
-            "no longer of Python's standard library (until 3.{})",
-            version - 1
-        )
+        format!("not part of Python any more (removed in 3.{version})")
     };
     let asked_for = missing == module || module.starts_with(&format!("{missing}."));
     Some(match asked_for {
@@ -285,27 +282,6 @@ mod tests {
                 "native extension `fast._speedups`",
             ),
             (
-                "turtle",
-                not_found("_tkinter"),
-                "`turtle` needs `_tkinter`, which is of Python's standard library, but",
-            ),
-            (
-                "fcntl",
-                not_found("fcntl"),
-                "`fcntl` is of Python's standard library, but",
-            ),
-            ("term", not_found("termios"), "`term` needs `termios`"),
-            (
-                "old",
-                not_found("imp"),
-                "no longer of Python's standard library (until 3.11)",
-            ),
-            (
-                "wrapped",
-                format!("{}\n\nImportError: install it", not_found("mmap")),
-                "`wrapped` needs `mmap`",
-            ),
-            (
                 "app",
                 "importlib.metadata.PackageNotFoundError: No package metadata was found for my-app"
                     .into(),
@@ -327,6 +303,38 @@ mod tests {
             assert!(hint.contains(advice), "{module}: {hint}");
         }
         assert_eq!(hint_for("x", "ValueError: no"), None);
+    }
+
+    #[test]
+    fn what_wasi_lacks_is_never_to_be_installed() {
+        let not_found = |name: &str| format!("ModuleNotFoundError: No module named '{name}'");
+        for (module, last, advice) in [
+            (
+                "turtle",
+                not_found("_tkinter"),
+                "`turtle` needs `_tkinter`, which is not part of CPython for WASI",
+            ),
+            (
+                "fcntl",
+                not_found("fcntl"),
+                "`fcntl` is not part of CPython for WASI",
+            ),
+            ("term", not_found("termios"), "`term` needs `termios`"),
+            (
+                "old",
+                not_found("imp"),
+                "not part of Python any more (removed in 3.12)",
+            ),
+            (
+                "wrapped",
+                format!("{}\n\nImportError: install it", not_found("mmap")),
+                "`wrapped` needs `mmap`",
+            ),
+        ] {
+            let hint = hint_for(module, &last).unwrap_or_default();
+            assert!(hint.contains(advice), "{module}: {hint}");
+            assert!(!hint.contains("pip install"), "{hint}");
+        }
     }
 
     #[test]

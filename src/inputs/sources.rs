@@ -51,6 +51,8 @@ impl Source {
         format!("{} (`{}`)", self.key, self.path.display())
     }
 
+    /// What the file is called: a wheel's name says what it is for.
+    #[cfg(any(feature = "wheels", test))]
     pub(crate) fn file_name(&self) -> String {
         let name = self.path.file_name().unwrap_or_default();
         name.to_string_lossy().into_owned()

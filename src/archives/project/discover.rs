@@ -171,7 +171,8 @@ impl Search<'_> {
         }
         let path = join(folder, &entry.name);
         let package = view.is_package(&path);
-        if !package && !(self.namespaces && view.holds_modules(&path)) {
+        let namespace = !package && self.namespaces && view.holds_modules(&path);
+        if !package && !namespace {
             return None;
         }
         // A pattern may be for what is in a namespace.

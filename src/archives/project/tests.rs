@@ -300,7 +300,7 @@ fn hatch() {
 }
 
 #[test]
-fn flit_poetry_pdm_uv_and_the_others() {
+fn flit_and_poetry() {
     let flit = with_backend(
         "flit_core.buildapi",
         "[project]\nname = 'x'\n[tool.flit.module]\nname = 'ns.mod'\n",
@@ -338,7 +338,10 @@ fn flit_poetry_pdm_uv_and_the_others() {
         &["src/my_app/__init__.py", "one.py"],
         &["src/my_app → my_app"],
     );
+}
 
+#[test]
+fn pdm_and_uv() {
     let pdm = with_backend(
         "pdm.backend",
         "[project]\nname = 'x'\n[tool.pdm.build]\npackage-dir = 'code'\n",
@@ -369,7 +372,10 @@ fn flit_poetry_pdm_uv_and_the_others() {
         &["a/__init__.py", "ns/b/__init__.py", "c.py"],
         &["a → a", "ns/b → ns/b"],
     );
+}
 
+#[test]
+fn back_ends_that_compile_and_others() {
     let maturin = with_backend(
         "maturin",
         "[project]\nname = 'x'\n[tool.maturin]\npython-source = 'python'\nmodule-name = 'app._native'\n",
