@@ -3,12 +3,7 @@
 
 #![allow(dead_code, unused_imports, reason = "the files serve the whole crate")]
 
-mod archives {
-    pub(crate) mod archive;
-    pub(crate) mod lock;
-    pub(crate) mod markers;
-    pub(crate) mod wheel;
-}
+mod archives;
 mod config;
 mod error;
 mod python;
@@ -26,8 +21,10 @@ mod wasm {
 }
 
 use archives::lock::{self, file_name::FileName, pylock, requirements_txt};
-use archives::wheel;
+use archives::project::view::{Entry, Files};
+use archives::{Importable, project, sdist, wheel};
 use config::Config;
+use std::collections::BTreeMap;
 use std::path::Path;
 use wasm::{bodies, dylink, initialize, sections, strip, validate};
 
@@ -104,13 +101,22 @@ pub fn shared_library(data: &[u8]) {
 /// Bytes as a wheel: files that stay in their folder, no more than the limits allow,
 /// or what is wrong.
 pub fn wheel(data: &[u8]) {
-    match wheel::read("app-1.0-py3-none-any.whl", data) {
-        Ok(wheel) => {
-            for (path, _) in &wheel.files {
-                let parts = path.split('/');
-                let mut odd = parts.filter(|part| ["", ".", ".."].contains(part));
-                assert!(odd.next().is_none(), "{path:?}");
+    check_importable(data, wheel::read("app-1.0-py3-none-any.whl", data));
+}
+
+/// Bytes as a source distribution, or as an installed tree: as for wheels.
+pub fn sdist(data: &[u8]) {
+    check_importable(data, sdist::read(data));
+}
+
+fn check_importable(data: &[u8], result: Result<Importable, String>) {
+    match result {
+        Ok(importable) => {
+            for (path, _) in &importable.files {
+                check_path(path);
             }
+            let twice = importable.files.windows(2).find(|pair| pair[0].0 >= pair[1].0);
+            assert!(twice.is_none(), "{:?}", twice.map(|pair| &pair[0].0));
         }
         Err(what) => assert!(
             what.len() < 10_000 + 10 * data.len(),
@@ -152,5 +158,75 @@ fn locked(package: &lock::Locked) {
             assert!(![".", ".."].contains(&file.name.as_str()));
             FileName::parse(&file.name);
         }
+fn check_path(path: &str) {
+    let mut odd = path.split('/').filter(|part| ["", ".", ".."].contains(part));
+    assert!(odd.next().is_none(), "{path:?}");
+}
+
+/// Bytes as the files of a project: a layout of parts that are there and stay in their
+/// folder, or what is wrong. Files end with a byte 1, and their names with a byte 0.
+pub fn project(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let files = text.split('\u{1}').filter_map(|file| file.split_once('\0'));
+    let inside = |name: &str| {
+        let mut parts = name.split('/');
+        parts.all(|part| !["", ".", ".."].contains(&part)) && !name.contains('\\')
+    };
+    let files = files
+        .filter(|(name, _)| inside(name))
+        .map(|(name, text)| (name.to_owned(), text.to_owned()));
+    let project = Project(files.collect());
+    let Ok(layout) = project::read(&project) else {
+        return;
+    };
+    assert!(!layout.parts.is_empty());
+    for part in &layout.parts {
+        assert!(project.is_file(&part.from) || project.is_folder(&part.from), "{part:?}");
+        if !part.to.is_empty() {
+            check_path(&part.to);
+        }
+    }
+    for (path, content) in &layout.made {
+        check_path(path);
+        assert!(content.len() < 1000 + 20 * data.len());
+    }
+}
+
+/// The files of a project.
+struct Project(BTreeMap<String, String>);
+
+impl Files for Project {
+    fn list(&self, folder: &str) -> Vec<Entry> {
+        let mut entries: BTreeMap<&str, bool> = BTreeMap::new();
+        for path in self.0.keys() {
+            let rest = match folder {
+                "" => Some(path.as_str()),
+                folder => path.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/')),
+            };
+            if let Some(rest) = rest {
+                let (name, is_folder) = match rest.split_once('/') {
+                    Some((name, _)) => (name, true),
+                    None => (rest, false),
+                };
+                entries.insert(name, is_folder);
+            }
+        }
+        let entry = |(name, is_folder): (&str, bool)| Entry {
+            name: name.to_owned(),
+            is_folder,
+        };
+        entries.into_iter().map(entry).collect()
+    }
+
+    fn is_file(&self, path: &str) -> bool {
+        self.0.contains_key(path)
+    }
+
+    fn is_folder(&self, path: &str) -> bool {
+        path.is_empty() || self.0.keys().any(|name| name.starts_with(&format!("{path}/")))
+    }
+
+    fn read(&self, path: &str) -> Option<Vec<u8>> {
+        self.0.get(path).map(|text| text.clone().into_bytes())
     }
 }

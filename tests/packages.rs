@@ -83,6 +83,80 @@ fn a_newer_runtime_takes_them_too() {
     builder.build().unwrap();
 }
 
+#[test]
+fn projects_and_archives_are_imported_with_their_metadata() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| {
+        let path = dir.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    write(
+        "app/pyproject.toml",
+        "[project]\nname = 'my-app'\nversion = '2.3.4'\n[project.entry-points.'my.plugins']\n\
+         a = 'my_app:main'\n[build-system]\nrequires = ['hatchling']\n\
+         build-backend = 'hatchling.build'\n",
+    );
+    write(
+        "app/src/my_app/__init__.py",
+        "from importlib.metadata import version\n__version__ = version('my-app')\n\
+         def main(): return __version__\n",
+    );
+    write("site/inside.pth", "vendored\n");
+    write("site/vendored/followed.py", "X = 1\n");
+    write("site/ns/one.py", "X = 1\n");
+    write("two/ns/two.py", "X = 2\n");
+    let mut builder = builder(dir.path(), &["my_app", "followed", "ns.one", "ns.two"]);
+    builder.config.site_packages = Some(dir.path().join("site"));
+    builder.config.packages = vec![dir.path().join("app"), dir.path().join("two/ns")];
+    let mut setup = "from importlib import metadata\n\
+         assert my_app.__version__ == '2.3.4'\n\
+         [point] = metadata.entry_points(group='my.plugins')\n\
+         assert point.load()() == '2.3.4'\n\
+         assert metadata.packages_distributions()['my_app'] == ['my-app']\n\
+         assert any(str(f) == 'my_app/__init__.py' for f in metadata.files('my-app'))\n"
+        .to_owned();
+    #[cfg(feature = "wheels")]
+    {
+        builder.config.packages.push(old_sdist(dir.path()));
+        setup += "import old\nassert old.VERSION == '6.0', old\n";
+    }
+    builder.config.setup_code = Some(setup);
+    assert_eq!(builder.build().unwrap().warnings, [""; 0]);
+}
+
+/// A source distribution whose packages are below `lib/`, as only its `setup.py` says.
+#[cfg(feature = "wheels")]
+fn old_sdist(dir: &std::path::Path) -> std::path::PathBuf {
+    let path = dir.join("old-6.0.tar.gz");
+    let file = fs::File::create(&path).unwrap();
+    let compressed = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+    let mut tar = tar::Builder::new(compressed);
+    for (name, text) in [
+        (
+            "PKG-INFO",
+            "Metadata-Version: 1.0\nName: old\nVersion: 6.0\n",
+        ),
+        (
+            "setup.py",
+            "setup(package_dir={'': 'lib'}, packages=['old'])\n",
+        ),
+        ("old/speed.pyx", ""),
+        (
+            "lib/old/__init__.py",
+            "from importlib.metadata import version\nVERSION = version('old')\n",
+        ),
+    ] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, format!("old-6.0/{name}"), text.as_bytes())
+            .unwrap();
+    }
+    tar.into_inner().unwrap().finish().unwrap();
+    path
+}
+
 /// Builds what cannot be built: nothing is compiled for that.
 #[track_caller]
 fn link_error(extensions: &[(&str, Vec<u8>)], parts: &[&str]) {
@@ -198,7 +272,7 @@ fn exactly_the_locked_files_are_taken() {
     fs::write(&requirements, text).unwrap();
     builder.config.packages = vec![requirements];
     let again = builder.build().unwrap();
-    assert_eq!(again.files[0].sha256, artifacts.files[0].sha256);
+    assert_eq!(again.component.sha256, artifacts.component.sha256);
 
     // A file that is not the locked one, and then none.
     let wheel = wheels.join("attrs-26.1.0-py3-none-any.whl");

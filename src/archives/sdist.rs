@@ -1,154 +1,195 @@
-//! Source distributions: the packages of a `.tar.gz`, as they are in the source.
+//! Source distributions, and installed trees in an archive: their packages, as they are
+//! in the source.
 //!
-//! No build backend runs. For pure Python that gives what an installer would give,
-//! unless the backend makes files; extension modules in C are left out, and a
+//! No build back end runs. For pure Python that gives what an installer would give,
+//! unless the back end makes files; extension modules in C are left out, and a
 //! package with a fallback in Python does without.
 //!
 //! Format: <https://packaging.python.org/en/latest/specifications/source-distribution-format/>.
 
-use crate::archives::archive::{self, Budget, File};
-use crate::archives::layout::{is_module_of_project, is_package_of_project};
-use crate::archives::wheel::field;
-use flate2::read::GzDecoder;
-use std::collections::BTreeSet;
-use std::io::Read as _;
+use crate::archives::Importable;
+use crate::archives::archive::{BYTES_MAX, FILES_MAX, File};
+use crate::archives::project::view::{Entry, Files, is_identifier, join};
+use crate::archives::project::{self, Layout, MARKS, named};
+use crate::archives::unpack::{self, Unpacked};
+use std::collections::BTreeMap;
 
-/// The importable part of a source distribution.
-#[derive(Debug)]
-pub(crate) struct Sdist {
-    /// As they lie in site-packages.
-    pub(crate) files: Vec<File>,
-}
+/// Sources of what is compiled, and what compiling leaves: of no use to the interpreter.
+const COMPILED: [&str; 8] = [".c", ".h", ".pyx", ".pxd", ".cpp", ".hpp", ".cc", ".o"];
 
-/// Reads the source distribution `bytes`.
+/// Reads the archive `bytes`: a source distribution, or a tree that was installed and
+/// then packed (`NAME-wasi.tar.gz`).
 ///
 /// # Errors
 /// The first thing wrong with it.
-pub(crate) fn read(bytes: &[u8]) -> Result<Sdist, String> {
-    let files = untar(bytes)?;
-    let mut tops: Vec<&str> = files
-        .iter()
-        .map(|(name, _)| name.split_once('/').map_or("", |(top, _)| top))
-        .collect();
-    tops.dedup();
-    let top = match tops[..] {
-        [top] if !top.is_empty() => format!("{top}/"),
-        _ => return Err("it is no source distribution: not all is in one folder".to_owned()),
+pub(crate) fn read(bytes: &[u8]) -> Result<Importable, String> {
+    let packed = match unpack::is_zip(bytes) {
+        true => unpack::unzip(bytes)?,
+        false => unpack::untar(bytes)?,
     };
-    let files: Vec<File> = files
-        .into_iter()
-        .map(|(name, content)| (name[top.len()..].to_owned(), content))
-        .collect();
-    let metadata = files.iter().find(|(name, _)| name == "PKG-INFO");
-    let Some((_, metadata)) = metadata else {
-        return Err("it is no source distribution: it has no `PKG-INFO`".to_owned());
+    let Unpacked { files, warnings } = packed.follow_links()?;
+    let mut importable = match top(&files) {
+        Some(top) if is_project(&files, &top) => from_project(files, &top)?,
+        // Without a folder around it, which installers take, too.
+        None if is_project(&files, "") => from_project(files, "")?,
+        top => installed(files, top.as_deref())?,
     };
-    let metadata = String::from_utf8_lossy(metadata).into_owned();
-    // The `src` layout, or packages beside the project's own files.
-    let has = |path: &str| files.iter().any(|(name, _)| name == path);
-    let root =
-        match files.iter().any(|(name, _)| name.starts_with("src/")) && !has("src/__init__.py") {
-            true => "src/",
-            false => "",
+    importable.warnings.splice(0..0, warnings);
+    Ok(importable)
+}
+
+/// The one folder that everything is in.
+fn top(files: &[File]) -> Option<String> {
+    let (top, _) = files.first()?.0.split_once('/')?;
+    let prefix = format!("{top}/");
+    let all = files.iter().all(|(name, _)| name.starts_with(&prefix));
+    all.then_some(prefix)
+}
+
+fn is_project(files: &[File], top: &str) -> bool {
+    let is_mark = |name: &str| name == "PKG-INFO" || MARKS.contains(&name);
+    let mut inside = files.iter().filter_map(|(name, _)| name.strip_prefix(top));
+    inside.any(is_mark)
+}
+
+/// The packages of the source distribution whose files are below `top`.
+fn from_project(files: Vec<File>, top: &str) -> Result<Importable, String> {
+    let inside = files.into_iter();
+    let project = Project(
+        inside
+            .map(|(name, content)| (name[top.len()..].to_owned(), content))
+            .collect(),
+    );
+    let layout = project::read(&project)?;
+    project.take(layout)
+}
+
+/// The files of a source distribution.
+struct Project(BTreeMap<String, Vec<u8>>);
+
+impl Project {
+    /// Where files go, by the layout.
+    fn take(self, layout: Layout) -> Result<Importable, String> {
+        let mut importable = Importable {
+            warnings: layout.warnings,
+            notes: layout.notes,
+            ..Importable::default()
         };
-    let importable = importable(&files, root);
-    if importable.is_empty() {
-        return Err(
-            "it holds no package: no folder with an `__init__.py`, and no module".to_owned(),
-        );
-    }
-    let mut kept: Vec<File> = files
-        .into_iter()
-        .filter_map(|(name, content)| {
-            let name = name.strip_prefix(root)?;
-            let top = name.split('/').next().unwrap_or(name);
-            // C sources and what built them are of no use to the interpreter.
-            let source = [".c", ".h", ".pyx", ".pxd", ".cpp", ".o"];
-            let keep = importable.contains(top) && !source.iter().any(|end| name.ends_with(end));
-            keep.then(|| (name.to_owned(), content))
-        })
-        .collect();
-    // For `importlib.metadata`, which reads this form too.
-    let name = field(&metadata, "Name")
-        .unwrap_or("unknown")
-        .replace('-', "_");
-    if archive::inside(&name).is_ok() && !name.contains('/') {
-        kept.push((format!("{name}.egg-info/PKG-INFO"), metadata.into_bytes()));
-    }
-    Ok(Sdist { files: kept })
-}
-
-/// Folders and files at `root` that are imported, by the list the project's own
-/// tools left, or else by what they look like.
-fn importable(files: &[File], root: &str) -> BTreeSet<String> {
-    let at_root = || files.iter().filter_map(|(name, _)| name.strip_prefix(root));
-    let listed = files.iter().find(|(name, _)| {
-        name.strip_prefix(root)
-            .or(Some(name.as_str()))
-            .and_then(|name| name.strip_suffix(".egg-info/top_level.txt"))
-            .is_some_and(|name| !name.contains('/'))
-    });
-    if let Some((_, text)) = listed {
-        let text = String::from_utf8_lossy(text);
-        let names: BTreeSet<&str> = text.lines().map(str::trim).collect();
-        let found: BTreeSet<String> = at_root()
-            .filter_map(|name| {
-                let top = name.split('/').next()?;
-                names
-                    .contains(top.strip_suffix(".py").unwrap_or(top))
-                    .then(|| top.to_owned())
-            })
-            .collect();
-        if !found.is_empty() {
-            return found;
-        }
-    }
-    at_root()
-        .filter_map(|name| match name.split_once('/') {
-            Some((top, "__init__.py")) => is_package_of_project(top).then(|| top.to_owned()),
-            Some(_) => None,
-            None => {
-                let module = name.strip_suffix(".py")?;
-                is_module_of_project(module).then(|| name.to_owned())
+        let mut placed: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+        let mut compiled = Vec::new();
+        let mut bytes = 0u64;
+        // What the layout says of a folder goes before what lies there.
+        let mut parts = layout.parts;
+        parts.sort_by_key(|part| std::cmp::Reverse(part.to.len()));
+        for part in &parts {
+            for (path, content) in self.below(&part.from) {
+                let rest = path[part.from.len()..].trim_start_matches('/');
+                let to = join(&part.to, rest);
+                if COMPILED.iter().any(|end| path.ends_with(end)) {
+                    compiled.push(path);
+                } else if !placed.contains_key(&to) && !path.contains("__pycache__/") {
+                    bytes += content.len() as u64;
+                    if bytes > BYTES_MAX || placed.len() >= FILES_MAX {
+                        return Err("its parts are more than an archive may hold".to_owned());
+                    }
+                    placed.insert(to, content.clone());
+                }
             }
-        })
-        .collect()
+        }
+        if !compiled.is_empty() {
+            let sources = named(&compiled);
+            importable
+                .notes
+                .push(format!("{sources} left out: it is not compiled"));
+        }
+        if placed.is_empty() {
+            return Err("it holds no package: its folders are empty".to_owned());
+        }
+        placed.extend(layout.made);
+        if let Some(folder) = layout.dist_info {
+            let record = project::record(&folder, placed.keys().map(String::as_str));
+            placed.insert(format!("{folder}/RECORD"), record);
+        }
+        importable.files = placed.into_iter().collect();
+        Ok(importable)
+    }
+
+    /// A file, or the files below a folder.
+    fn below<'a>(&'a self, path: &'a str) -> impl Iterator<Item = (&'a str, &'a Vec<u8>)> {
+        let files = self.0.range(path.to_owned()..);
+        files
+            .map(|(name, content)| (name.as_str(), content))
+            .take_while(move |(name, _)| name.starts_with(path))
+            .filter(move |(name, _)| {
+                path.is_empty() || matches!(name.as_bytes().get(path.len()), None | Some(b'/'))
+            })
+    }
 }
 
-fn untar(bytes: &[u8]) -> Result<Vec<File>, String> {
-    let damaged = |e: std::io::Error| format!("it is no whole `.tar.gz`: {e}");
-    let mut budget = Budget::new(bytes.len() as u64);
-    // Long names are read whole, whatever their size.
-    let unpacked = GzDecoder::new(bytes).take(budget.stream_limit());
-    let mut tar = tar::Archive::new(unpacked);
-    let mut files: Vec<File> = Vec::new();
-    for entry in tar.entries().map_err(damaged)? {
-        let entry = entry.map_err(damaged)?;
-        let kind = entry.header().entry_type();
-        if kind.is_dir() || kind.is_pax_global_extensions() {
-            continue;
+impl Files for Project {
+    fn list(&self, folder: &str) -> Vec<Entry> {
+        let mut entries: Vec<Entry> = Vec::new();
+        for (path, _) in self.below(folder) {
+            let rest = path[folder.len()..].trim_start_matches('/');
+            let (name, is_folder) = match rest.split_once('/') {
+                Some((name, _)) => (name, true),
+                None => (rest, false),
+            };
+            // What is below one folder comes in a row.
+            if !name.is_empty() && entries.last().is_none_or(|last| last.name != name) {
+                let name = name.to_owned();
+                entries.push(Entry { name, is_folder });
+            }
         }
-        let name = String::from_utf8(entry.path_bytes().into_owned())
-            .map_err(|_| "it holds a name that is not UTF-8".to_owned())?;
-        let name = archive::inside(name.strip_prefix("./").unwrap_or(&name))?.to_owned();
-        if !kind.is_file() {
-            return Err(format!(
-                "`{name}` is a link or a device, which is not unpacked"
-            ));
-        }
-        let content = budget.read(&name, entry)?;
-        files.push((name, content));
+        entries
     }
-    files.sort();
-    if let Some(pair) = files.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-        return Err(format!("it holds two files called `{}`", pair[0].0));
+
+    fn is_file(&self, path: &str) -> bool {
+        self.0.contains_key(path)
     }
-    if let Some((one, two)) = archive::case_collision(files.iter().map(|(name, _)| name.as_str())) {
-        return Err(format!(
-            "`{one}` and `{two}` are one file where case does not count"
-        ));
+
+    fn is_folder(&self, path: &str) -> bool {
+        path.is_empty() || self.below(path).any(|(name, _)| name.len() > path.len())
     }
-    Ok(files)
+
+    fn read(&self, path: &str) -> Option<Vec<u8>> {
+        self.0.get(path).cloned()
+    }
+}
+
+/// The files of an installed tree, which lie as they are imported.
+fn installed(files: Vec<File>, top: Option<&str>) -> Result<Importable, String> {
+    // The folder itself may have been packed.
+    let prefix = match top {
+        Some("site-packages/") => "site-packages/",
+        _ => "",
+    };
+    let importable = files.iter().any(|(name, _)| {
+        let name = name.strip_prefix(prefix).unwrap_or(name);
+        let module = [".py", ".so"].iter().any(|end| name.ends_with(end));
+        let top = name.split(['/', '.']).next().unwrap_or(name);
+        module && is_identifier(top)
+    });
+    if !importable {
+        return Err(match top {
+            Some(top) => format!(
+                "it is no source distribution: `{top}` holds no `PKG-INFO`, pyproject.toml,                  setup.py or setup.cfg; nor is it an installed tree, which holds modules and                  packages"
+            ),
+            None => "it is neither a source distribution, in which all is in one folder, nor an                      installed tree, which holds modules and packages"
+                .to_owned(),
+        });
+    }
+    let files = files.into_iter();
+    Ok(Importable {
+        files: files
+            .filter(|(name, _)| !name.contains("__pycache__/"))
+            .map(|(name, content)| match name.strip_prefix(prefix) {
+                Some(rest) => (rest.to_owned(), content),
+                None => (name, content),
+            })
+            .collect(),
+        ..Importable::default()
+    })
 }
 
 #[cfg(test)]
@@ -156,16 +197,19 @@ mod tests {
     use super::*;
     use flate2::Compression;
     use flate2::write::GzEncoder;
+    use std::io::Write as _;
+
+    type Tar = tar::Builder<GzEncoder<Vec<u8>>>;
 
     const PKG_INFO: &str = "Metadata-Version: 2.1\nName: my-app\nVersion: 1.0\n";
 
-    fn packed(fill: impl FnOnce(&mut tar::Builder<GzEncoder<Vec<u8>>>)) -> Vec<u8> {
+    fn packed(fill: impl FnOnce(&mut Tar)) -> Vec<u8> {
         let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
         fill(&mut tar);
         tar.into_inner().unwrap().finish().unwrap()
     }
 
-    fn add(tar: &mut tar::Builder<GzEncoder<Vec<u8>>>, name: &str, content: &str) {
+    fn add(tar: &mut Tar, name: &str, content: &str) {
         let mut header = tar::Header::new_gnu();
         header.set_size(content.len() as u64);
         header.set_mode(0o644);
@@ -189,6 +233,20 @@ mod tests {
         files.into_iter().map(|(name, _)| name).collect()
     }
 
+    /// Without the metadata.
+    fn code(bytes: &[u8]) -> Vec<String> {
+        let mut names = names(bytes);
+        names.retain(|name| !name.contains(".dist-info/"));
+        names
+    }
+
+    fn add_link(tar: &mut Tar, kind: tar::EntryType, name: &str, target: &str) {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_size(0);
+        tar.append_link(&mut header, name, target).unwrap();
+    }
+
     #[test]
     fn both_layouts_are_read() {
         let flat = sdist(&[
@@ -203,10 +261,12 @@ mod tests {
         assert_eq!(
             names(&flat),
             [
+                "my_app-1.0.dist-info/METADATA",
+                "my_app-1.0.dist-info/RECORD",
+                "my_app-1.0.dist-info/top_level.txt",
                 "my_app/__init__.py",
                 "my_app/data.txt",
                 "single.py",
-                "my_app.egg-info/PKG-INFO"
             ]
         );
         let layered = sdist(&[
@@ -214,10 +274,7 @@ mod tests {
             ("my_app-1.0/src/my_app.egg-info/PKG-INFO", ""),
             ("my_app-1.0/other/__init__.py", ""),
         ]);
-        assert_eq!(
-            names(&layered),
-            ["my_app/__init__.py", "my_app.egg-info/PKG-INFO"]
-        );
+        assert_eq!(code(&layered), ["my_app/__init__.py"]);
     }
 
     #[test]
@@ -228,37 +285,144 @@ mod tests {
             ("my_app-1.0/_mod.py", ""),
             ("my_app-1.0/other/__init__.py", ""),
         ]);
+        assert_eq!(code(&listed), ["_mod.py", "tests/__init__.py"]);
+    }
+
+    #[test]
+    fn links_inside_are_followed_and_those_to_the_outside_refused() {
+        use tar::EntryType::{Link, Symlink};
+        let bytes = packed(|tar| {
+            add(tar, "my_app-1.0/PKG-INFO", PKG_INFO);
+            add(tar, "my_app-1.0/my_app/__init__.py", "x");
+            add(tar, "my_app-1.0/docs/data.txt", "y");
+            add_link(tar, Symlink, "my_app-1.0/my_app/b.py", "__init__.py");
+            add_link(tar, Symlink, "my_app-1.0/my_app/data", "../docs");
+            add_link(tar, Symlink, "my_app-1.0/my_app/gone.py", "nothing.py");
+            add_link(
+                tar,
+                Link,
+                "my_app-1.0/my_app/c.py",
+                "my_app-1.0/my_app/__init__.py",
+            );
+        });
         assert_eq!(
-            names(&listed),
-            ["_mod.py", "tests/__init__.py", "my_app.egg-info/PKG-INFO"]
+            code(&bytes),
+            [
+                "my_app/__init__.py",
+                "my_app/b.py",
+                "my_app/c.py",
+                "my_app/data/data.txt"
+            ]
         );
+        let read = read(&bytes).unwrap();
+        assert!(
+            read.files
+                .contains(&("my_app/c.py".to_owned(), b"x".to_vec()))
+        );
+        assert_eq!(
+            read.warnings,
+            ["`my_app-1.0/my_app/gone.py` is left out: it is a link that leads nowhere"]
+        );
+    }
+
+    #[test]
+    fn an_installed_tree_is_taken_as_it_is() {
+        let bytes = packed(|tar| {
+            add(tar, "./num/__init__.py", "");
+            add(tar, "./num/__pycache__/__init__.pyc", "");
+            add(tar, "./num/_core.cpython-314-wasm32-wasi.so", "");
+            add(tar, "num-1.0.dist-info/METADATA", PKG_INFO);
+        });
+        assert_eq!(
+            names(&bytes),
+            [
+                "num-1.0.dist-info/METADATA",
+                "num/__init__.py",
+                "num/_core.cpython-314-wasm32-wasi.so"
+            ]
+        );
+        let one = packed(|tar| add(tar, "num/__init__.py", ""));
+        assert_eq!(names(&one), ["num/__init__.py"]);
+        let bare = packed(|tar| {
+            add(tar, "PKG-INFO", PKG_INFO);
+            add(tar, "num.py", "");
+            add(tar, "._num.py", "of a Mac");
+        });
+        assert_eq!(code(&bare), ["num.py"]);
+        let folder = packed(|tar| add(tar, "site-packages/num.py", ""));
+        assert_eq!(names(&folder), ["num.py"]);
+    }
+
+    #[test]
+    fn an_archive_of_a_repository_is_a_project() {
+        let bytes = packed(|tar| {
+            add(
+                tar,
+                "my-app-main/pyproject.toml",
+                "[project]\nname = 'my-app'\nversion = '2'\n",
+            );
+            add(tar, "my-app-main/src/my_app/__init__.py", "");
+            add(tar, "my-app-main/src/my_app/_c.pyx", "");
+        });
+        assert_eq!(code(&bytes), ["my_app/__init__.py"]);
+        assert!(names(&bytes).contains(&"my_app-2.dist-info/METADATA".to_owned()));
+        let notes = read(&bytes).unwrap().notes;
+        assert!(
+            notes[0].contains("`src/my_app/_c.pyx` left out"),
+            "{notes:?}"
+        );
+    }
+
+    #[test]
+    fn a_zip_is_read_too() {
+        let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        let options = zip::write::SimpleFileOptions::default();
+        for (name, content) in [("a-1/PKG-INFO", PKG_INFO), ("a-1/a.py", "x")] {
+            zip.start_file(name, options).unwrap();
+            zip.write_all(content.as_bytes()).unwrap();
+        }
+        zip.add_symlink("a-1/b.py", "a.py", options).unwrap();
+        let bytes = zip.finish().unwrap().into_inner();
+        assert_eq!(code(&bytes), ["a.py", "b.py"]);
+    }
+
+    #[test]
+    fn what_is_there_twice_counts_as_it_is_last() {
+        let twice = sdist(&[("my_app-1.0/a.py", "1"), ("my_app-1.0/a.py", "2")]);
+        let read = read(&twice).unwrap();
+        assert!(read.files.contains(&("a.py".to_owned(), b"2".to_vec())));
+        assert!(read.warnings[0].contains("`my_app-1.0/a.py` is there twice"));
     }
 
     #[test]
     fn what_is_wrong_is_said() {
         let link = packed(|tar| {
-            let mut header = tar::Header::new_gnu();
-            header.set_entry_type(tar::EntryType::Symlink);
-            header.set_size(0);
-            tar.append_link(&mut header, "my_app-1.0/my_app/x.py", "/etc/passwd")
-                .unwrap();
+            add(tar, "my_app-1.0/PKG-INFO", PKG_INFO);
+            add_link(
+                tar,
+                tar::EntryType::Symlink,
+                "my_app-1.0/x.py",
+                "/etc/passwd",
+            );
+        });
+        let device = packed(|tar| {
+            add_link(tar, tar::EntryType::Fifo, "my_app-1.0/x.py", "y");
         });
         for (bytes, said) in [
             (b"no archive".to_vec(), "no whole `.tar.gz`"),
             (sdist(&[]), "holds no package"),
-            (sdist(&[("elsewhere/x.py", "")]), "not all is in one folder"),
+            (
+                sdist(&[("elsewhere/x.txt", "")]),
+                "it is neither a source distribution",
+            ),
             (sdist(&[("../x.py", "")]), "leads out"),
             (sdist(&[("/etc/x.py", "")]), "absolute"),
             (
-                sdist(&[("my_app-1.0/a.py", ""), ("my_app-1.0/A.py", "")]),
-                "case does not count",
+                packed(|tar| add(tar, "a-1/a.py", "")),
+                "`a-1/` holds no `PKG-INFO`",
             ),
-            (
-                sdist(&[("my_app-1.0/a.py", ""), ("my_app-1.0/a.py", "")]),
-                "two files called",
-            ),
-            (packed(|tar| add(tar, "a-1/a.py", "")), "no `PKG-INFO`"),
-            (link, "is a link or a device"),
+            (link, "outside of the archive"),
+            (device, "is a device"),
         ] {
             let problem = read(&bytes).unwrap_err();
             assert!(problem.contains(said), "{problem}");

@@ -3,33 +3,33 @@
 //!
 //! Format: <https://packaging.python.org/en/latest/specifications/binary-distribution-format/>.
 
-use crate::archives::archive::{self, Budget, File};
+use crate::archives::archive::File;
+use crate::archives::project::metadata::field;
+use crate::archives::project::named;
+use crate::archives::{Importable, record, unpack};
 use crate::python::PYTHON;
-use rayon::prelude::*;
-use sha2::{Digest as _, Sha256, Sha384, Sha512};
-use std::collections::{HashMap, HashSet};
-use std::io::Cursor;
-use zip::ZipArchive;
-
-/// A wheel whose content is what its RECORD says.
-#[derive(Debug)]
-pub(crate) struct Wheel {
-    /// As they lie in site-packages.
-    pub(crate) files: Vec<File>,
-    /// What is left out, for verbose output.
-    pub(crate) notes: Vec<String>,
-}
+use std::collections::BTreeMap;
 
 /// Reads the wheel `bytes`, called `file_name`.
 ///
 /// # Errors
 /// Everything found wrong with its name, or else the first thing with its content.
-pub(crate) fn read(file_name: &str, bytes: &[u8]) -> Result<Wheel, String> {
+pub(crate) fn read(file_name: &str, bytes: &[u8]) -> Result<Importable, String> {
     let name = Name::parse(file_name)?;
     name.check_tags()?;
-    let files = unzip(bytes)?;
+    let packed = unpack::unzip(bytes)?;
+    if let Some(link) = packed.links.first() {
+        return Err(format!(
+            "`{}` is a symbolic link, which a wheel cannot hold",
+            link.name
+        ));
+    }
+    let unpack::Unpacked {
+        files,
+        mut warnings,
+    } = packed.follow_links()?;
     let dist_info = dist_info(&files)?;
-    check_record(&files, &dist_info)?;
+    warnings.extend(record::check(&files, &dist_info)?);
     let content = |name: &str| {
         let path = format!("{dist_info}/{name}");
         let file = files.iter().find(|(name, _)| *name == path);
@@ -44,7 +44,10 @@ pub(crate) fn read(file_name: &str, bytes: &[u8]) -> Result<Wheel, String> {
         ));
     }
     content("METADATA")?;
-    place(files, &dist_info)
+    let mut importable = place(files);
+    warnings.append(&mut importable.warnings);
+    importable.warnings = warnings;
+    Ok(importable)
 }
 
 /// Whether a wheel called `file_name` is for this Python, by its tags.
@@ -152,47 +155,6 @@ fn platform_name(tag: &str) -> &'static str {
     name.map_or("", |(_, name)| name)
 }
 
-fn unzip(bytes: &[u8]) -> Result<Vec<File>, String> {
-    let damaged = |e: zip::result::ZipError| format!("it is no whole zip archive: {e}");
-    let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(damaged)?;
-    if zip.has_duplicate_names() {
-        return Err("it holds two files of one name".to_owned());
-    }
-    if zip.has_overlapping_entries().map_err(damaged)? {
-        return Err("its files overlap in the archive".to_owned());
-    }
-    let mut budget = Budget::new(bytes.len() as u64);
-    let mut files = Vec::new();
-    for index in 0..zip.len() {
-        let entry = zip.by_index_data(index).map_err(damaged)?;
-        let name = entry.name().map_err(damaged)?.into_owned();
-        if entry.is_dir() {
-            archive::inside(name.trim_end_matches('/'))?;
-            continue;
-        }
-        archive::inside(&name)?;
-        if entry.is_symlink() {
-            return Err(format!(
-                "`{name}` is a symbolic link, which a wheel cannot hold"
-            ));
-        }
-        if entry.encrypted() {
-            return Err(format!("`{name}` is encrypted"));
-        }
-        let member = zip
-            .by_index(index)
-            .map_err(|e| format!("`{name}` cannot be read: {e}"))?;
-        let content = budget.read(&name, member)?;
-        files.push((name, content));
-    }
-    if let Some((one, two)) = archive::case_collision(files.iter().map(|(name, _)| name.as_str())) {
-        return Err(format!(
-            "`{one}` and `{two}` are one file where case does not count"
-        ));
-    }
-    Ok(files)
-}
-
 /// The wheel's own folder of metadata.
 fn dist_info(files: &[File]) -> Result<String, String> {
     let mut folders: Vec<&str> = files
@@ -213,141 +175,51 @@ fn dist_info(files: &[File]) -> Result<String, String> {
     }
 }
 
-/// Whether RECORD lists every file, and nothing else, with the right hash.
-fn check_record(files: &[File], dist_info: &str) -> Result<(), String> {
-    let path = format!("{dist_info}/RECORD");
-    let Some((_, record)) = files.iter().find(|(name, _)| *name == path) else {
-        return Err(format!("it has no `{path}`"));
-    };
-    let record = String::from_utf8_lossy(record);
-    let mut listed: HashMap<String, String> = HashMap::new();
-    for line in record.lines().filter(|line| !line.trim().is_empty()) {
-        let [name, hash, ..] = &csv(line)[..] else {
-            return Err(format!(
-                "`{path}` has the odd line `{}`",
-                line.escape_debug()
-            ));
-        };
-        listed.insert(name.clone(), hash.clone());
-    }
-    // Signatures cannot be listed, since RECORD is what they sign.
-    let unlisted = [path.clone(), format!("{path}.jws"), format!("{path}.p7s")];
-    let present: Vec<&File> = files
-        .iter()
-        .filter(|(name, _)| !unlisted.contains(name))
-        .collect();
-    let names: HashSet<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
-    for name in listed.keys() {
-        if !names.contains(name.as_str()) {
-            return Err(format!("`{path}` lists `{name}`, which is not there"));
-        }
-    }
-    present.par_iter().try_for_each(|(name, content)| {
-        let Some(expected) = listed.get(name) else {
-            return Err(format!("`{name}` is not listed in `{path}`"));
-        };
-        let (algorithm, expected) = expected.split_once('=').unwrap_or((expected, ""));
-        let digest = match algorithm {
-            "sha256" => Sha256::digest(content).to_vec(),
-            "sha384" => Sha384::digest(content).to_vec(),
-            "sha512" => Sha512::digest(content).to_vec(),
-            "" => return Err(format!("`{path}` has no hash of `{name}`")),
-            other => {
-                return Err(format!(
-                    "`{path}` hashes `{name}` with `{other}`, which is no safe choice"
-                ));
-            }
-        };
-        if base64_url(&digest) != expected.trim_end_matches('=') {
-            return Err(format!(
-                "`{name}` is not what `{path}` says: the wheel was damaged or changed"
-            ));
-        }
-        Ok(())
-    })
-}
-
-/// The fields of one line of RECORD.
-fn csv(line: &str) -> Vec<String> {
-    let mut fields = vec![String::new()];
-    let mut quoted = false;
-    let mut chars = line.chars().peekable();
-    while let Some(c) = chars.next() {
-        let Some(field) = fields.last_mut() else {
-            break;
-        };
-        match c {
-            '"' if quoted && chars.peek() == Some(&'"') => {
-                chars.next();
-                field.push('"');
-            }
-            '"' => quoted = !quoted,
-            ',' if !quoted => fields.push(String::new()),
-            c => field.push(c),
-        }
-    }
-    fields
-}
-
-/// Base64 with `-` and `_`, without padding.
-fn base64_url(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let word = chunk
-            .iter()
-            .fold(0u32, |word, &byte| word << 8 | u32::from(byte))
-            << (8 * (3 - chunk.len()));
-        for digit in 0..=chunk.len() {
-            text.push(DIGITS[(word >> (18 - 6 * digit)) as usize & 63].into());
-        }
-    }
-    text
-}
-
-/// Where the files lie once they are installed.
-fn place(files: Vec<File>, dist_info: &str) -> Result<Wheel, String> {
-    let data = format!("{}.data/", dist_info.trim_end_matches(".dist-info"));
-    let mut notes = Vec::new();
-    let mut placed = Vec::new();
+/// Where the files lie once they are installed. What is in a folder `….data` goes to
+/// different places, whatever is before the dot: installers look at the end only.
+fn place(files: Vec<File>) -> Importable {
+    let mut placed: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    let mut moved = Vec::new();
+    let mut elsewhere = Vec::new();
+    let mut importable = Importable::default();
     for (name, content) in files {
-        let Some(rest) = name.strip_prefix(&data) else {
-            placed.push((name, content));
+        let (top, rest) = name.split_once('/').unwrap_or(("", &name));
+        if !top.ends_with(".data") {
+            placed.insert(name, content);
             continue;
-        };
+        }
         match rest.split_once('/') {
-            Some(("purelib" | "platlib", path)) => placed.push((path.to_owned(), content)),
-            // Scripts, headers, and files that go elsewhere: not for a sandbox.
-            _ => notes.push(format!(
+            Some(("purelib" | "platlib", path)) => moved.push((path.to_owned(), content)),
+            // Not for a sandbox.
+            Some(("scripts" | "headers", _)) => importable.notes.push(format!(
                 "`{name}` is left out: it does not go to site-packages"
             )),
+            _ => elsewhere.push(name),
         }
     }
-    Ok(Wheel {
-        files: placed,
-        notes,
-    })
-}
-
-/// A header of WHEEL or METADATA.
-pub(crate) fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    fields(text, name).next()
-}
-
-/// All headers called `name`; the description below the first empty line is none.
-pub(crate) fn fields<'a>(text: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
-    text.lines()
-        .take_while(|line| !line.trim().is_empty())
-        .filter_map(move |line| {
-            let (key, value) = line.split_once(':')?;
-            key.eq_ignore_ascii_case(name).then_some(value.trim())
-        })
+    for (path, content) in moved {
+        if placed.get(&path).is_some_and(|other| *other != content) {
+            importable.warnings.push(format!(
+                "`{path}` is there twice: the one in `.data` counts"
+            ));
+        }
+        placed.insert(path, content);
+    }
+    if !elsewhere.is_empty() {
+        importable.warnings.push(format!(
+            "{} left out: an installer puts that outside of site-packages",
+            named(&elsewhere)
+        ));
+    }
+    importable.files = placed.into_iter().collect();
+    importable
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use std::io::Write;
+    use sha2::{Digest as _, Sha256};
+    use std::io::{Cursor, Write};
     use zip::write::{SimpleFileOptions, ZipWriter};
 
     const NAME: &str = "app-1.0-py3-none-any.whl";
@@ -369,18 +241,18 @@ pub(crate) mod tests {
         let mut all = files.to_vec();
         all.push(("app-1.0.dist-info/WHEEL", WHEEL.as_bytes()));
         all.push(("app-1.0.dist-info/METADATA", METADATA.as_bytes()));
-        let record = record(&all);
+        let record = record_of(&all);
         all.push(("app-1.0.dist-info/RECORD", record.as_bytes()));
         zipped(&all)
     }
 
-    fn record(files: &[(&str, &[u8])]) -> String {
+    fn record_of(files: &[(&str, &[u8])]) -> String {
         let line = |(name, content): &(&str, &[u8])| {
             let name = match name.contains([',', '"']) {
                 true => format!("\"{}\"", name.replace('"', "\"\"")),
                 false => (*name).to_owned(),
             };
-            let digest = base64_url(&Sha256::digest(content));
+            let digest = record::base64_url(&Sha256::digest(content));
             format!("{name},sha256={digest},{}\n", content.len())
         };
         files.iter().map(line).collect::<String>() + "app-1.0.dist-info/RECORD,,\n"
@@ -407,17 +279,22 @@ pub(crate) mod tests {
         assert_eq!(
             names(&bytes),
             [
-                "app/__init__.py",
-                "app/odd, \"name\".txt",
-                "more.py",
-                "app/_x.so",
-                "app-1.0.dist-info/WHEEL",
                 "app-1.0.dist-info/METADATA",
                 "app-1.0.dist-info/RECORD",
+                "app-1.0.dist-info/WHEEL",
+                "app/__init__.py",
+                "app/_x.so",
+                "app/odd, \"name\".txt",
+                "more.py",
             ]
         );
-        let notes = read(NAME, &bytes).unwrap().notes;
-        assert!(notes[0].contains("data/scripts/app"), "{notes:?}");
+        let read = read(NAME, &bytes).unwrap();
+        assert!(
+            read.notes[0].contains("data/scripts/app"),
+            "{:?}",
+            read.notes
+        );
+        assert_eq!(read.warnings, [""; 0]);
     }
 
     #[test]
@@ -478,26 +355,13 @@ pub(crate) mod tests {
             files.push(("app-1.0.dist-info/RECORD", record.as_bytes()));
             zipped(&files)
         };
-        let right = record(&good);
+        let right = record_of(&good);
         names(&with(right.clone(), &[]));
         for (bytes, said) in [
-            (
-                with(right.clone(), &[("more.py", b"")]),
-                "`more.py` is not listed",
-            ),
-            (
-                with(format!("{right}gone.py,sha256=x,1\n"), &[]),
-                "`gone.py`, which is not there",
-            ),
             (
                 with(right.replace("app.py,sha256=", "app.py,sha256=A"), &[]),
                 "damaged or changed",
             ),
-            (
-                with(right.replace("app.py,sha256=", "app.py,md5="), &[]),
-                "with `md5`",
-            ),
-            (with("app.py".to_owned(), &[]), "odd line"),
             (zipped(&good), "no `app-1.0.dist-info/RECORD`"),
             (zipped(&good[..1]), "no `.dist-info` folder"),
             (
@@ -523,11 +387,13 @@ pub(crate) mod tests {
             let problem = problem(&wheel(&[(name, b"")]));
             assert!(problem.contains(said), "{problem}");
         }
-        assert!(problem(&wheel(&[("a.py", b""), ("A.py", b"")])).contains("case does not count"));
+        assert!(
+            problem(&wheel(&[("a", b""), ("a/b.py", b"")])).contains("is a file, and a folder")
+        );
         assert!(problem(&wheel(&[("zeros", &vec![0; 65 << 20])])).contains("times larger"));
 
         let mut link = ZipWriter::new(Cursor::new(Vec::new()));
-        link.add_symlink("app.py", "/etc/passwd", SimpleFileOptions::default())
+        link.add_symlink("app.py", "other.py", SimpleFileOptions::default())
             .unwrap();
         let link = link.finish().unwrap().into_inner();
         assert!(
@@ -551,6 +417,60 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn folders_of_data_count_however_they_are_spelt() {
+        let bytes = wheel(&[
+            ("App-1.0.0.data/purelib/app.py", b"moved"),
+            ("app.py", b"at the top"),
+            ("App-1.0.0.data/platlib/more.py", b""),
+            ("App-1.0.0.data/data/share/x", b""),
+            ("App-1.0.0.data/odd/y", b""),
+        ]);
+        let read = read(NAME, &bytes).unwrap();
+        let files: BTreeMap<_, _> = read.files.into_iter().collect();
+        assert_eq!(files["app.py"], b"moved");
+        assert!(files.contains_key("more.py"));
+        assert_eq!(
+            files.keys().filter(|name| name.contains(".data")).count(),
+            0
+        );
+        assert!(
+            read.warnings[0].contains("`app.py` is there twice"),
+            "{:?}",
+            read.warnings
+        );
+        let out = "`App-1.0.0.data/data/share/x`, `App-1.0.0.data/odd/y` left out";
+        assert!(read.warnings[1].contains(out), "{:?}", read.warnings);
+    }
+
+    #[test]
+    fn names_that_differ_in_case_only_are_two_files() {
+        assert_eq!(names(&wheel(&[("a.py", b""), ("A.py", b"")])).len(), 5);
+    }
+
+    #[test]
+    fn a_member_that_is_repeated_counts_as_it_is_last() {
+        // Two members of one length, of which the second gets the name of the first.
+        let mut files: Vec<(&str, &[u8])> = vec![
+            ("app.py", b"old"),
+            ("apq.py", b"new"),
+            ("app-1.0.dist-info/WHEEL", WHEEL.as_bytes()),
+            ("app-1.0.dist-info/METADATA", METADATA.as_bytes()),
+        ];
+        let named: Vec<(&str, &[u8])> = vec![("app.py", b"new"), files[2], files[3]];
+        let record = record_of(&named);
+        files.push(("app-1.0.dist-info/RECORD", record.as_bytes()));
+        let mut bytes = zipped(&files);
+        for at in 0..bytes.len() - 6 {
+            if bytes[at..].starts_with(b"apq.py") {
+                bytes[at + 2] = b'p';
+            }
+        }
+        let read = read(NAME, &bytes).unwrap();
+        assert!(read.files.contains(&("app.py".to_owned(), b"new".to_vec())));
+        assert!(read.warnings[0].contains("twice"), "{:?}", read.warnings);
+    }
+
+    #[test]
     fn damage_is_an_error_wherever_it_is() {
         let bytes = wheel(&[
             ("app/__init__.py", b"x = 1\n"),
@@ -563,18 +483,12 @@ pub(crate) mod tests {
             let mut damaged = bytes.clone();
             damaged[at] ^= 0xff;
             // Times, for example, may say anything; what is read is what was packed.
-            if let Ok(wheel) = read(NAME, &damaged) {
+            // Names are covered by RECORD only, so that a warning tells of those.
+            if let Ok(wheel) = read(NAME, &damaged)
+                && wheel.warnings.is_empty()
+            {
                 assert_eq!(wheel.files, read(NAME, &bytes).unwrap().files, "at {at}");
             }
         }
-    }
-
-    #[test]
-    fn base64_is_that_of_the_format() {
-        assert_eq!(base64_url(b""), "");
-        assert_eq!(base64_url(b"f"), "Zg");
-        assert_eq!(base64_url(b"fo"), "Zm8");
-        assert_eq!(base64_url(b"foo"), "Zm9v");
-        assert_eq!(base64_url(&[0xff, 0xef, 0xbf]), "_--_");
     }
 }

@@ -188,14 +188,14 @@ mod tests {
             Directive::RerunIfEnvChanged("DOCS_RS"),
             Directive::RerunIfChanged("/a b/Cargo.toml".into()),
             Directive::Env("ERYX_PYTHON_WASM".into(), "/out/python.wasm".into()),
-            Directive::Warning("two\nlines".into()),
+            Directive::Warning("two\nlines, a\r and \u{1b}[1m".into()),
         ];
         assert_eq!(
             render(&directives).unwrap(),
             "cargo::rerun-if-changed=/a b/Cargo.toml\n\
              cargo::rerun-if-env-changed=DOCS_RS\n\
              cargo::rustc-env=ERYX_PYTHON_WASM=/out/python.wasm\n\
-             cargo::warning=two lines\n"
+             cargo::warning=two lines, a\\r and \\u{1b}[1m\n"
         );
     }
 

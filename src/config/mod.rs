@@ -96,9 +96,9 @@ pub struct Config {
     /// extension module is linked where another one needs it. Default: none.
     pub extensions: Vec<Extension>,
     /// `packages`: Python packages to mount at /site-packages: wheels (`.whl`),
-    /// source distributions (`.tar.gz`), package folders, single modules (`.py`), and
-    /// lock files (`pylock.toml`, `requirements.txt` with hashes), which stand for what
-    /// they lock. The last part of a path may hold `*` and `?`. Default: none.
+    /// source distributions (`.tar.gz`, `.zip`), package and project folders, single modules
+    /// (`.py`), and lock files (`pylock.toml`, `requirements.txt` with hashes), which stand
+    /// for what they lock. A path may hold `*` and `?`. Default: none.
     pub packages: Vec<PathBuf>,
     /// `wheel-dirs`: the folders that hold the files which lock files in `packages`
     /// name. Default: none.

@@ -4,7 +4,7 @@ use super::suggest::nearest;
 use super::text::{show, show_path};
 use std::fs;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// A file with a slash behind it would count as missing, not as a file.
 pub(super) fn without_trailing_slash(path: &Path) -> PathBuf {
@@ -28,43 +28,68 @@ pub(super) fn extension_path_problem(path: &Path) -> Option<String> {
     }
 }
 
-/// A path whose last part holds wildcards: `*` for any characters, `?` for one.
+/// A path with wildcards: `*` for any characters of a name, `?` for one.
 pub(crate) struct Pattern {
     /// Where to look. It holds no wildcards.
     pub(crate) folder: PathBuf,
-    name: Vec<char>,
+    /// The names below it.
+    parts: Vec<Part>,
 }
+
+/// A name that may hold wildcards.
+struct Part(Vec<char>);
 
 impl Pattern {
     /// `None` for a path without wildcards, or one that exists as it is written.
     pub(crate) fn of(path: &Path) -> Option<Self> {
-        let name = path.file_name()?.to_str()?;
-        (name.contains(['*', '?']) && !path.exists()).then(|| Self {
-            folder: match path.parent() {
-                Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-                _ => PathBuf::from("."),
+        let is_wild = |part: &Component<'_>| {
+            let name = part.as_os_str().to_string_lossy();
+            name.contains(['*', '?'])
+        };
+        let first = path.components().position(|part| is_wild(&part))?;
+        if path.exists() {
+            return None;
+        }
+        let fixed: PathBuf = path.components().take(first).collect();
+        let parts = path.components().skip(first);
+        let parts = parts.map(|part| {
+            part.as_os_str()
+                .to_str()
+                .map(|name| Part(name.chars().collect()))
+        });
+        Some(Self {
+            folder: match fixed.as_os_str().is_empty() {
+                true => PathBuf::from("."),
+                false => fixed,
             },
-            name: name.chars().collect(),
+            parts: parts.collect::<Option<_>>()?,
         })
     }
 
+    fn shown(&self) -> String {
+        let parts = self.parts.iter().map(|part| part.0.iter().collect());
+        parts.collect::<Vec<String>>().join("/")
+    }
+}
+
+impl Part {
     fn fits(&self, name: &str) -> bool {
         // A name that starts with `.` is hidden, as in a shell.
-        if name.starts_with('.') && self.name.first() != Some(&'.') {
+        if name.starts_with('.') && self.0.first() != Some(&'.') {
             return false;
         }
         // `reached[i]`: the first `i` characters of the pattern fit so far.
-        let mut reached = vec![false; self.name.len() + 1];
+        let mut reached = vec![false; self.0.len() + 1];
         reached[0] = true;
         let skip_stars = |reached: &mut Vec<bool>| {
-            for (i, &c) in self.name.iter().enumerate() {
+            for (i, &c) in self.0.iter().enumerate() {
                 reached[i + 1] |= reached[i] && c == '*';
             }
         };
         skip_stars(&mut reached);
         for c in name.chars() {
             let mut next = vec![false; reached.len()];
-            for (i, &expected) in self.name.iter().enumerate() {
+            for (i, &expected) in self.0.iter().enumerate() {
                 match expected {
                     '*' => next[i] |= reached[i],
                     expected => next[i + 1] |= reached[i] && (expected == '?' || expected == c),
@@ -77,13 +102,18 @@ impl Pattern {
     }
 }
 
-/// What fits the pattern, sorted by name; none if the folder cannot be listed.
+/// What fits the pattern, sorted by name; none in what is no folder.
 pub(crate) fn matching(pattern: &Pattern) -> Vec<PathBuf> {
-    names_in(&pattern.folder, None)
-        .into_iter()
-        .filter(|name| pattern.fits(name))
-        .map(|name| pattern.folder.join(name))
-        .collect()
+    let mut found = vec![pattern.folder.clone()];
+    for part in &pattern.parts {
+        let inside = |folder: &PathBuf| -> Vec<PathBuf> {
+            let names = names_in(folder, None).into_iter();
+            let fitting = names.filter(|name| part.fits(name));
+            fitting.map(|name| folder.join(name)).collect()
+        };
+        found = found.iter().flat_map(inside).collect();
+    }
+    found
 }
 
 pub(super) fn package_path_problem(path: &Path) -> Option<String> {
@@ -92,7 +122,7 @@ pub(super) fn package_path_problem(path: &Path) -> Option<String> {
             Ok(Kind::Folder) if matching(&pattern).is_empty() => Some(format!(
                 "nothing in {} fits {}",
                 show_path(&pattern.folder),
-                show(&pattern.name.iter().collect::<String>())
+                show(&pattern.shown())
             )),
             Ok(Kind::Folder) => matching(&pattern)
                 .iter()
@@ -101,9 +131,6 @@ pub(super) fn package_path_problem(path: &Path) -> Option<String> {
                 "{} is a file, not a folder",
                 show_path(&pattern.folder)
             )),
-            Err(problem) if pattern.folder.to_string_lossy().contains(['*', '?']) => {
-                Some(format!("{problem}; only the last part may hold wildcards"))
-            }
             Err(problem) => Some(problem),
         };
     }
@@ -123,11 +150,11 @@ pub(super) fn package_path_problem(path: &Path) -> Option<String> {
             if let Some(hint) = other_lock_file(&name) {
                 return Some(format!("{} {hint}", show_path(path)));
             }
-            let known = [".whl", ".tar.gz", ".tgz", ".py"];
+            let known = [".whl", ".tar.gz", ".tgz", ".zip", ".py"];
             (!known.iter().any(|end| name.ends_with(end))).then(|| {
                 format!(
-                    "{} is none of wheel (`.whl`), source distribution (`.tar.gz`), module \
-                     (`.py`), package folder and lock file (`pylock.toml`, `requirements.txt`)",
+                    "{} is none of wheel (`.whl`), source distribution (`.tar.gz`, \
+                     `.zip`), module (`.py`), package folder and lock file (`pylock.toml`, `requirements.txt`)",
                     show_path(path)
                 )
             })
@@ -434,5 +461,43 @@ pub(super) fn one_level_off(path: &Path, fits: impl Fn(&Path) -> bool) -> String
         ),
         ([], Some(parent)) if fits(parent) => format!("; did you mean {}?", show_path(parent)),
         _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wildcards_may_be_in_any_part_of_a_path() {
+        let dir = tempfile::tempdir().unwrap();
+        for path in [
+            "a1/dist/x.whl",
+            "a2/dist/y.whl",
+            "a2/dist/.z.whl",
+            "b/dist/z.whl",
+            "a3/x.whl",
+        ] {
+            let path = dir.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        let found = |pattern: &str| {
+            let pattern = Pattern::of(&dir.path().join(pattern)).unwrap();
+            assert_eq!(pattern.folder, dir.path());
+            let found = matching(&pattern);
+            let names = found
+                .iter()
+                .map(|path| path.strip_prefix(dir.path()).unwrap());
+            names
+                .map(|name| name.display().to_string())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(found("a?/dist/*.whl"), ["a1/dist/x.whl", "a2/dist/y.whl"]);
+        assert_eq!(found("*/x.whl"), ["a3/x.whl"]);
+        assert_eq!(found("a*/none/*"), [""; 0]);
+        assert!(Pattern::of(&dir.path().join("a1/dist/x.whl")).is_none());
+        let problem = package_path_problem(&dir.path().join("c*/x.whl")).unwrap();
+        assert!(problem.ends_with("fits `c*/x.whl`"), "{problem}");
     }
 }

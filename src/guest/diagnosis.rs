@@ -1,6 +1,8 @@
 //! From Python's own words to what to do about a failed import.
 
 use crate::config::nearest;
+use crate::guest::stdlib;
+use crate::inputs::walk::stays_in;
 use std::path::Path;
 
 /// What an import that raises SystemExit is reported as.
@@ -24,6 +26,7 @@ pub(crate) fn hint(
     let (kind, text) = last.split_once(':').unwrap_or((last, ""));
     match kind.rsplit('.').next().unwrap_or(kind) {
         "ModuleNotFoundError" => Some(not_found(module, quoted(text)?, roots)),
+        "PackageNotFoundError" => Some(no_metadata(module, text)),
         "ImportError" if text.contains("library not found") => Some(
             "the file is there, but is no extension module for CPython 3.14 on wasm32-wasi, or \
              was not linked: name one that is in `extensions`"
@@ -38,8 +41,51 @@ pub(crate) fn hint(
                 .into(),
         ),
         "MemoryError" => Some("raise `memory-limit` in [package.metadata.eryx]".into()),
+        // A package may put its own words around what it could not import.
+        "ImportError" => absent_below(module, traceback),
         _ => None,
     }
+}
+
+/// What to do about a distribution that Python has no metadata of.
+fn no_metadata(module: &str, text: &str) -> String {
+    let name = text.trim().rsplit(' ').next().unwrap_or_default();
+    format!(
+        "`{module}` asks for the version (or other metadata) of `{name}`, and site-packages has no \
+         `.dist-info` of that name: if it is a project of yours, name the project's folder in \
+         `packages` (not the package in it) and set `version` in `[project]` of its \
+         pyproject.toml, instead of listing it in `dynamic`; else name its wheel"
+    )
+}
+
+/// A hint, if an import further up in the traceback failed for a module that CPython for
+/// WASI does not have.
+fn absent_below(module: &str, traceback: &str) -> Option<String> {
+    let missing = traceback.lines().filter_map(|line| {
+        let (kind, text) = line.split_once(':')?;
+        (kind == "ModuleNotFoundError").then(|| quoted(text))?
+    });
+    let mut hints = missing.filter_map(|missing| not_in_wasi(module, missing));
+    hints.next()
+}
+
+/// A hint for modules that are, or were, of the standard library, but not here.
+fn not_in_wasi(module: &str, missing: &str) -> Option<String> {
+    let top = missing.split('.').next().unwrap_or(missing);
+    let why = if stdlib::is_of_this_version(top) {
+        "not part of CPython for WASI (elsewhere, the standard library has it)".to_owned()
+    } else {
+        let version = stdlib::removed_in(top)?;
+        format!("not part of Python any more (removed in 3.{version})")
+    };
+    let asked_for = missing == module || module.starts_with(&format!("{missing}."));
+    Some(match asked_for {
+        true => format!("`{missing}` is {why}: do without it"),
+        false => format!(
+            "`{module}` needs `{missing}`, which is {why}: use a version or part of `{module}` that \
+             does without it"
+        ),
+    })
 }
 
 fn not_found(module: &str, missing: &str, roots: &[&Path]) -> String {
@@ -47,6 +93,13 @@ fn not_found(module: &str, missing: &str, roots: &[&Path]) -> String {
     let asked_for = missing == module || module.starts_with(&format!("{missing}."));
     let names = top_level(roots);
     let near = || nearest(top, names.iter().map(String::as_str));
+    let is_there = names.iter().any(|name| name == top);
+    if let (false, Some(hint)) = (is_there, not_in_wasi(module, missing)) {
+        return hint;
+    }
+    if let Some(hint) = roots.iter().find_map(|root| editable(root, top)) {
+        return hint;
+    }
     if roots.iter().any(|root| leads_out(root, top)) {
         return format!(
             "`{top}` is a symbolic link that leads out of its folder, which Python does not see \
@@ -60,8 +113,11 @@ fn not_found(module: &str, missing: &str, roots: &[&Path]) -> String {
              have: name one built for WASI in `extensions`, or use a pure-Python alternative"
         );
     }
-    if names.iter().any(|name| name == top) {
-        return format!("`{top}` is there, but has no submodule `{missing}`");
+    if is_there {
+        return format!(
+            "`{top}` is there, but has no submodule `{missing}`: if its build makes that, name a \
+             wheel instead of its source"
+        );
     }
     if asked_for {
         return match near() {
@@ -110,6 +166,39 @@ pub(crate) fn setup_traceback(traceback: &str, name: &str, code: &str) -> String
     text
 }
 
+/// A hint, if `top` is installed in `root` in editable mode: by a `.pth` file only.
+fn editable(root: &Path, top: &str) -> Option<String> {
+    let hint = |file: &str, project: &str| {
+        format!(
+            "`{top}` is an editable installation (`{file}`), which leads to its project elsewhere: \
+             name {project} in `packages`"
+        )
+    };
+    let entries = std::fs::read_dir(root).ok()?.flatten();
+    for entry in entries {
+        let name = entry.file_name().into_string().unwrap_or_default();
+        if !name.ends_with(".pth") {
+            continue;
+        }
+        let text = std::fs::read_to_string(entry.path()).unwrap_or_default();
+        let holds = |line: &&str| {
+            let folder = Path::new(line.trim());
+            folder.join(top).is_dir() || folder.join(format!("{top}.py")).is_file()
+        };
+        if let Some(folder) = text
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+            .find(holds)
+        {
+            return Some(hint(&name, &format!("the package in `{}`", folder.trim())));
+        }
+        if name.starts_with("__editable__.") && text.contains(&format!("_{top}_")) {
+            return Some(hint(&name, "the project's folder"));
+        }
+    }
+    None
+}
+
 /// Whether the module `top` of `root`, or what makes it a package, is somewhere else.
 fn leads_out(root: &Path, top: &str) -> bool {
     let Ok(root) = root.canonicalize() else {
@@ -117,8 +206,7 @@ fn leads_out(root: &Path, top: &str) -> bool {
     };
     [format!("{top}.py"), format!("{top}/__init__.py")]
         .iter()
-        .filter_map(|file| root.join(file).canonicalize().ok())
-        .any(|file| !file.starts_with(&root))
+        .any(|file| !stays_in(&root, &root.join(file)))
 }
 
 /// The name in quotes in `No module named 'x'`.
@@ -189,9 +277,15 @@ mod tests {
                 "`flask` depends on `werkzeug`",
             ),
             (
-                "turtle",
-                not_found("_tkinter"),
-                "native extension `_tkinter`",
+                "fast",
+                not_found("fast._speedups"),
+                "native extension `fast._speedups`",
+            ),
+            (
+                "app",
+                "importlib.metadata.PackageNotFoundError: No package metadata was found for my-app"
+                    .into(),
+                "set `version` in `[project]`",
             ),
             (
                 "prog",
@@ -209,6 +303,64 @@ mod tests {
             assert!(hint.contains(advice), "{module}: {hint}");
         }
         assert_eq!(hint_for("x", "ValueError: no"), None);
+    }
+
+    #[test]
+    fn what_wasi_lacks_is_never_to_be_installed() {
+        let not_found = |name: &str| format!("ModuleNotFoundError: No module named '{name}'");
+        for (module, last, advice) in [
+            (
+                "turtle",
+                not_found("_tkinter"),
+                "`turtle` needs `_tkinter`, which is not part of CPython for WASI",
+            ),
+            (
+                "fcntl",
+                not_found("fcntl"),
+                "`fcntl` is not part of CPython for WASI",
+            ),
+            ("term", not_found("termios"), "`term` needs `termios`"),
+            (
+                "old",
+                not_found("imp"),
+                "not part of Python any more (removed in 3.12)",
+            ),
+            (
+                "wrapped",
+                format!("{}\n\nImportError: install it", not_found("mmap")),
+                "`wrapped` needs `mmap`",
+            ),
+        ] {
+            let hint = hint_for(module, &last).unwrap_or_default();
+            assert!(hint.contains(advice), "{module}: {hint}");
+            assert!(!hint.contains("pip install"), "{hint}");
+        }
+    }
+
+    #[test]
+    fn an_editable_installation_is_named() {
+        let [dir, elsewhere] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+        std::fs::create_dir(elsewhere.path().join("one")).unwrap();
+        write(
+            "__editable__.one-1.pth",
+            &elsewhere.path().display().to_string(),
+        );
+        write(
+            "__editable__.two-1.pth",
+            "import __editable___two_1_finder; _.install()\n",
+        );
+        for (module, project) in [
+            ("one", elsewhere.path().to_str().unwrap()),
+            ("two", "the project's"),
+        ] {
+            let last = format!("ModuleNotFoundError: No module named '{module}'");
+            let hint = hint(module, &last, false, &[dir.path()]).unwrap();
+            assert!(
+                hint.contains("editable") && hint.contains(project),
+                "{hint}"
+            );
+        }
     }
 
     #[test]

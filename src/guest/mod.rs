@@ -22,6 +22,7 @@ pub(crate) mod run;
 pub(crate) mod scratch;
 pub(crate) mod script;
 pub(crate) mod snapshot;
+pub(crate) mod stdlib;
 pub(crate) mod stubs;
 pub(crate) mod tracing;
 pub(crate) mod user_code;

@@ -13,6 +13,7 @@ use crate::inputs::sources::Sources;
 use crate::inputs::states::FileState;
 use crate::inputs::stdlib::StdlibSource;
 use crate::inputs::walk::tree;
+use crate::inputs::watch::Watch;
 use crate::store::digest::{Digest, KeyBuilder};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -53,51 +54,17 @@ impl Inputs {
         };
         let graph = (wanted.runtime || wanted.stdlib).then(|| graph(wanted));
         let graph = graph.transpose()?;
-        let (runtime_dir, runtime_version) = match (&config.runtime, &graph) {
-            (Some(dir), _) => {
-                watched.push(dir.clone());
-                (dir.clone(), None)
-            }
-            (None, Some(graph)) => {
-                let package = graph.runtime()?;
-                if !package.immutable {
-                    watched.push(package.dir.clone());
-                }
-                (package.dir.clone(), Some(package.version.to_string()))
-            }
-            (None, None) => unreachable!("the graph is read whenever `runtime` is not set"),
-        };
-        let stdlib = match (&config.stdlib, &graph) {
-            (Some(path), _) => {
-                watched.push(path.clone());
-                StdlibSource::from_path(path.clone())
-            }
-            (None, graph) => match graph.as_ref().map(Graph::eryx).transpose()?.flatten() {
-                Some(eryx) => {
-                    let archive = eryx.dir.join("python-stdlib.tar.zst");
-                    if !archive.is_file() {
-                        return Err(Error::Runtime(
-                            Report::new(format!(
-                                "the eryx {} package has no python-stdlib.tar.zst",
-                                eryx.version
-                            ))
-                            .note(format!("expected {}", archive.display()))
-                            .hint("set `stdlib` in [package.metadata.eryx]"),
-                        ));
-                    }
-                    if !eryx.immutable {
-                        watched.push(archive.clone());
-                    }
-                    StdlibSource::Archive(archive)
-                }
-                None => StdlibSource::Embedded,
-            },
-        };
+        let (runtime_dir, runtime_version) = runtime_of(config, graph.as_ref(), &mut watched)?;
+        let stdlib = stdlib_of(config, graph.as_ref(), &mut watched)?;
         let eryx = graph.as_ref().map(Graph::eryx).transpose()?.flatten();
         let eryx = eryx.map(|eryx| (eryx.version.to_string(), eryx.built_of.clone()));
         let packages = Sources::locate(config, out_dir)?;
         watched.extend(packages.watched.iter().cloned());
-        watched.extend(config.setup.clone());
+        if let Some(setup) = &config.setup {
+            let mut watch = Watch::new(out_dir);
+            watch.file(setup);
+            watched.append(&mut watch.paths);
+        }
         Ok(Self {
             libraries: runtime::library_files(&runtime_dir)?,
             stdlib,
@@ -121,7 +88,7 @@ impl Inputs {
             StdlibSource::Embedded => {}
         }
         for source in &self.packages.list {
-            files.extend(source.files()?);
+            files.extend(source.files()?.into_iter().map(|file| file.path));
         }
         files.extend(self.setup.clone());
         // A project's packages may be named one by one, too.
@@ -172,6 +139,59 @@ impl Inputs {
             site_packages: self.packages.digest(digest)?,
         })
     }
+}
+
+/// The folder of the runtime package, and its version where the graph tells it.
+fn runtime_of(
+    config: &Config,
+    graph: Option<&Graph>,
+    watched: &mut Vec<PathBuf>,
+) -> Result<(PathBuf, Option<String>), Error> {
+    match (&config.runtime, graph) {
+        (Some(dir), _) => {
+            watched.push(dir.clone());
+            Ok((dir.clone(), None))
+        }
+        (None, Some(graph)) => {
+            let package = graph.runtime()?;
+            if !package.immutable {
+                watched.push(package.dir.clone());
+            }
+            Ok((package.dir.clone(), Some(package.version.to_string())))
+        }
+        (None, None) => unreachable!("the graph is read whenever `runtime` is not set"),
+    }
+}
+
+/// The standard library: the one that is configured, that of the consumer's eryx, or the
+/// embedded one.
+fn stdlib_of(
+    config: &Config,
+    graph: Option<&Graph>,
+    watched: &mut Vec<PathBuf>,
+) -> Result<StdlibSource, Error> {
+    if let Some(path) = &config.stdlib {
+        watched.push(path.clone());
+        return Ok(StdlibSource::from_path(path.clone()));
+    }
+    let Some(eryx) = graph.map(Graph::eryx).transpose()?.flatten() else {
+        return Ok(StdlibSource::Embedded);
+    };
+    let archive = eryx.dir.join("python-stdlib.tar.zst");
+    if !archive.is_file() {
+        return Err(Error::Runtime(
+            Report::new(format!(
+                "the eryx {} package has no python-stdlib.tar.zst",
+                eryx.version
+            ))
+            .note(format!("expected {}", archive.display()))
+            .hint("set `stdlib` in [package.metadata.eryx]"),
+        ));
+    }
+    if !eryx.immutable {
+        watched.push(archive.clone());
+    }
+    Ok(StdlibSource::Archive(archive))
 }
 
 /// Content digests of the inputs.

@@ -3,6 +3,7 @@
 pub(crate) mod locate;
 #[cfg(feature = "wheels")]
 pub(crate) mod locked;
+pub(crate) mod project;
 pub(crate) mod read;
 pub(crate) mod runtime;
 pub(crate) mod sources;
@@ -10,3 +11,4 @@ pub(crate) mod stamp;
 pub(crate) mod states;
 pub(crate) mod stdlib;
 pub(crate) mod walk;
+pub(crate) mod watch;

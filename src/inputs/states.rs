@@ -5,7 +5,7 @@
 //! the same.
 
 use crate::error::{Error, Report};
-use crate::store::digest::Digest;
+use crate::store::digest::{Digest, KeyBuilder};
 use crate::store::files::{FileStamp, nanoseconds};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -54,16 +54,16 @@ pub(crate) fn states(paths: &[PathBuf], known: &[FileState]) -> Result<Vec<FileS
                 return Ok((*file).clone());
             }
             let now = nanoseconds(SystemTime::now());
-            let content = if path.is_dir() {
-                Vec::new()
-            } else {
-                fs::read(path).map_err(|e| Error::io("read", path, e))?
+            // To Python, an empty folder is another thing than an empty file.
+            let digest = match path.is_dir() {
+                true => KeyBuilder::new("empty folder").finish(),
+                false => Digest::of(&fs::read(path).map_err(|e| Error::io("read", path, e))?),
             };
             Ok(FileState {
                 settled: meta.newest() < now - RACY.as_nanos() as i128,
                 path: path.clone(),
                 meta,
-                digest: Digest::of(&content),
+                digest,
             })
         })
         .collect()
@@ -122,6 +122,16 @@ mod tests {
         fs::write(&path, "longer").unwrap();
         let error = unchanged(&states).unwrap_err();
         assert!(error.to_string().contains("changed while"), "{error}");
+    }
+
+    #[test]
+    fn an_empty_file_is_no_empty_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = [dir.path().join("file"), dir.path().join("folder")];
+        fs::write(&paths[0], "").unwrap();
+        fs::create_dir(&paths[1]).unwrap();
+        let states = states(&paths, &[]).unwrap();
+        assert_ne!(states[0].digest, states[1].digest);
     }
 
     #[test]

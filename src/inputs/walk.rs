@@ -1,24 +1,51 @@
 //! What is taken over of a folder that is to be mounted.
+//!
+//! One rule for links: a link that leads out of its folder is not there. Nothing from
+//! outside gets into a program because a package asks for it with a link.
 
 use crate::archives::pyc;
 use crate::error::{Error, Report};
 use std::path::{Path, PathBuf};
 
+/// More links to folders than this are refused: folders that are linked crosswise are
+/// seen once for each way through them.
+const FOLDER_LINKS_MAX: usize = 4096;
+
+/// Whether `path` is in the folder `root` (a canonical path), links followed, or leads
+/// nowhere.
+pub(crate) fn stays_in(root: &Path, path: &Path) -> bool {
+    path.canonicalize()
+        .map_or(true, |path| path.starts_with(root))
+}
+
 /// The files below `dir`, and folders with nothing to see in them (to Python a package
-/// too), sorted, links followed that stay in `dir`; no bytecode caches, which differ
-/// between two installations of the same packages. What Python sees in a mount
-/// (`filesystem.rs`), and nothing from outside that a package could ask for with a link.
+/// too), sorted, links followed that stay in `dir`; no bytecode caches. What Python sees
+/// in a mount (`filesystem.rs`).
+///
+/// # Errors
+/// [`Error::Io`] when a folder cannot be listed, or links have no end.
 pub(crate) fn tree(dir: &Path) -> Result<Vec<PathBuf>, Error> {
+    tree_in(dir, dir)
+}
+
+/// The same, of a folder whose links may lead anywhere in `root` that `dir` is not in.
+///
+/// # Errors
+/// As [`tree`].
+pub(crate) fn tree_in(dir: &Path, root: &Path) -> Result<Vec<PathBuf>, Error> {
     let list_error = |e: Box<dyn std::error::Error + Send + Sync>| {
         Error::Io(Report::new(format!("cannot list `{}`", dir.display())).source(e))
     };
-    let root = dir.canonicalize().map_err(|e| list_error(e.into()))?;
+    let canonical = |path: &Path| path.canonicalize().map_err(|e| list_error(e.into()));
+    let (own, root) = (canonical(dir)?, canonical(root)?);
     let leads_out = |entry: &walkdir::DirEntry| {
-        let target = || entry.path().canonicalize();
-        entry.path_is_symlink() && target().is_ok_and(|target| !target.starts_with(&root))
+        // What holds the folder would hold itself.
+        let around = |target: PathBuf| target != own && own.starts_with(target);
+        entry.path_is_symlink()
+            && (!stays_in(&root, entry.path()) || entry.path().canonicalize().is_ok_and(around))
     };
     let mut found: Vec<PathBuf> = Vec::new();
-    let mut linked = Linked::default();
+    let mut folder_links = 0;
     let walk = walkdir::WalkDir::new(dir)
         .min_depth(1)
         .follow_links(true)
@@ -26,9 +53,12 @@ pub(crate) fn tree(dir: &Path) -> Result<Vec<PathBuf>, Error> {
         .into_iter()
         .filter_entry(|entry| entry.file_name() != pyc::FOLDER && !leads_out(entry));
     for entry in walk {
-        linked.count(dir, &entry)?;
         let path = match entry {
             Ok(entry) if entry.file_type().is_file() || entry.file_type().is_dir() => {
+                folder_links += usize::from(entry.path_is_symlink() && entry.file_type().is_dir());
+                if folder_links > FOLDER_LINKS_MAX {
+                    return Err(too_many_links(dir, entry.path()));
+                }
                 entry.into_path()
             }
             // Devices and pipes.
@@ -54,54 +84,21 @@ pub(crate) fn tree(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(found)
 }
 
-/// How much was reached through links. Each way through links is a path of its own to
-/// Python, and folders that lead to each other have more ways than can be listed.
-#[derive(Default)]
-struct Linked {
-    /// The depth of the outermost link that the walk is in.
-    depth: Option<usize>,
-    entries: usize,
+fn too_many_links(dir: &Path, example: &Path) -> Error {
+    Error::Io(
+        Report::new(format!(
+            "`{}` has more than {FOLDER_LINKS_MAX} links to folders, counted on every way to them",
+            dir.display()
+        ))
+        .note(format!("for example `{}`", example.display()))
+        .hint("remove links between folders that lead to each other, or install copies"),
+    )
 }
 
-impl Linked {
-    const LIMIT: usize = 100_000;
-
-    fn count(
-        &mut self,
-        dir: &Path,
-        entry: &walkdir::Result<walkdir::DirEntry>,
-    ) -> Result<(), Error> {
-        let (depth, is_link) = match entry {
-            Ok(entry) => (entry.depth(), entry.path_is_symlink()),
-            Err(error) => (error.depth(), true),
-        };
-        if self.depth.is_some_and(|outermost| depth <= outermost) {
-            self.depth = None;
-        }
-        if is_link && self.depth.is_none() {
-            self.depth = Some(depth);
-        }
-        self.entries += usize::from(self.depth.is_some());
-        if self.entries <= Self::LIMIT {
-            return Ok(());
-        }
-        let path = match entry {
-            Ok(entry) => Some(entry.path()),
-            Err(error) => error.path(),
-        };
-        Err(Error::Io(
-            Report::new(format!(
-                "`{}` holds more than {} paths that lead through symbolic links",
-                dir.display(),
-                Self::LIMIT
-            ))
-            .note(format!(
-                "the last of them is `{}`",
-                path.unwrap_or(dir).display()
-            ))
-            .hint("remove links between its folders: each way through them is a path to Python"),
-        ))
-    }
+/// Whether at most `count` files and folders are below `dir`, links followed.
+pub(crate) fn holds_at_most(dir: &Path, count: usize) -> bool {
+    let walk = walkdir::WalkDir::new(dir).min_depth(1).follow_links(true);
+    walk.into_iter().take(count + 1).count() <= count
 }
 
 #[cfg(test)]
@@ -132,36 +129,47 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn folders_that_lead_to_each_other_are_refused_and_not_walked_to_the_end() {
+    fn links_of_a_part_may_lead_through_the_whole() {
         use std::os::unix::fs::symlink;
         let dir = tempfile::tempdir().unwrap();
-        let folders: Vec<_> = (0..9).map(|i| dir.path().join(format!("f{i}"))).collect();
-        for folder in &folders {
-            fs::create_dir(folder).unwrap();
-            fs::write(folder.join("a.py"), "1").unwrap();
-        }
-        // Three of them are no problem: every path is there.
-        let crosswise = |folders: &[PathBuf]| {
-            for (i, from) in folders.iter().enumerate() {
-                for (j, to) in folders.iter().enumerate() {
-                    let link = from.join(format!("to{j}"));
-                    if i != j && !link.exists() {
-                        symlink(to, link).unwrap();
-                    }
-                }
+        let root = dir.path();
+        fs::create_dir_all(root.join("src/pkg")).unwrap();
+        fs::create_dir(root.join("data")).unwrap();
+        fs::write(root.join("data/x.txt"), "x").unwrap();
+        symlink("../../data", root.join("src/pkg/data")).unwrap();
+        symlink("../..", root.join("src/pkg/up")).unwrap();
+        let part = root.join("src/pkg");
+        assert_eq!(tree_in(&part, root).unwrap(), [part.join("data/x.txt")]);
+        assert_eq!(tree(&part).unwrap(), [""; 0].map(PathBuf::from));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn folders_linked_crosswise_are_refused_in_time() {
+        use std::os::unix::fs::symlink;
+        let dir = tempfile::tempdir().unwrap();
+        let names: Vec<String> = (0..8).map(|n| format!("d{n}")).collect();
+        for name in &names {
+            fs::create_dir(dir.path().join(name)).unwrap();
+            for other in names.iter().filter(|other| *other != name) {
+                let link = dir.path().join(name).join(format!("to_{other}"));
+                symlink(format!("../{other}"), link).unwrap();
             }
-        };
-        crosswise(&folders[..3]);
-        let paths = tree(dir.path()).unwrap();
-        assert!(paths.contains(&dir.path().join("f0/to1/to2/a.py")));
-        crosswise(&folders);
-        let started = std::time::Instant::now();
+        }
         let error = tree(dir.path()).unwrap_err();
-        let text = format!("{error:?}");
         assert!(
-            text.contains("100000 paths that lead through symbolic links"),
-            "{text}"
+            format!("{error:?}").contains("4096 links to folders"),
+            "{error:?}"
         );
-        assert!(started.elapsed() < std::time::Duration::from_secs(60));
+    }
+
+    #[test]
+    fn counting_ends_at_the_limit() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a", "b", "c"] {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        assert!(holds_at_most(dir.path(), 3));
+        assert!(!holds_at_most(dir.path(), 2));
     }
 }

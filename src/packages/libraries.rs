@@ -3,8 +3,8 @@
 
 use crate::error::{Error, Report};
 use crate::inputs::runtime;
-use crate::inputs::sources::{Kind, Source};
-use crate::packages::tree::{Record, listed};
+use crate::inputs::sources::{Source, SourceKind};
+use crate::packages::tree::{TreeReport, listed};
 use crate::python::{INIT, SUFFIX};
 use crate::store::digest::Digest;
 use crate::wasm::dylink::{self, SharedLibrary};
@@ -47,7 +47,7 @@ impl Candidate<'_> {
 
     pub(crate) fn shown(&self) -> String {
         match self.source.kind {
-            Kind::Library(_) => self.source.shown(),
+            SourceKind::Library(_) => self.source.shown(),
             _ => format!("`{}` of {}", self.path, self.source.shown()),
         }
     }
@@ -56,7 +56,10 @@ impl Candidate<'_> {
     /// to be one to link. A folder may hold what an installer put there for the
     /// machine that builds.
     pub(crate) fn is_meant(&self) -> bool {
-        !matches!(self.source.kind, Kind::Tree | Kind::Package)
+        !matches!(
+            self.source.kind,
+            SourceKind::Tree | SourceKind::Package | SourceKind::Project(_)
+        )
     }
 
     /// The dotted module that CPython looks for at this place.
@@ -79,33 +82,12 @@ impl Libraries {
     ///
     /// # Errors
     /// [`Error::Link`] with every problem there is.
-    pub(crate) fn sort(candidates: Vec<Candidate<'_>>, record: &mut Record) -> Result<Self, Error> {
-        let parsed: Vec<_> = candidates
-            .par_iter()
-            .map(|candidate| {
-                // The name says what for, if it says anything; the content, what.
-                dylink::module_name(candidate.file_name())?;
-                SharedLibrary::parse(&candidate.bytes)
-            })
-            .collect();
+    pub(crate) fn sort(
+        candidates: Vec<Candidate<'_>>,
+        report: &mut TreeReport,
+    ) -> Result<Self, Error> {
         let mut problems = Vec::new();
-        let mut known = Vec::new();
-        for (candidate, parsed) in candidates.iter().zip(parsed) {
-            match parsed {
-                Ok(library) => known.push((candidate, library)),
-                Err(problem) if candidate.is_meant() => {
-                    problems.push(format!("{} {problem}", candidate.shown()));
-                }
-                Err(problem) => {
-                    record.warnings.push(format!(
-                        "{} {problem}; it is not linked, and `{}` is missing",
-                        candidate.shown(),
-                        candidate.module()
-                    ));
-                    record.foreign.insert(candidate.module(), problem);
-                }
-            }
-        }
+        let known = parse(&candidates, report, &mut problems);
         let needed: BTreeSet<&str> = known
             .iter()
             .flat_map(|(_, library)| library.needed.iter().copied())
@@ -113,25 +95,23 @@ impl Libraries {
         let mut libraries = Self::default();
         let mut sonames: HashMap<&str, &Candidate<'_>> = HashMap::new();
         for (candidate, library) in &known {
+            let soname = candidate.file_name();
             match place(candidate, library) {
                 Ok(Some(place)) => {
                     libraries.add(candidate, format!("{MOUNT}/{place}"), true);
                     libraries.places.push((place, candidate.index));
                 }
-                Ok(None) if needed.contains(candidate.file_name()) => {
-                    let soname = candidate.file_name();
-                    match sonames.insert(soname, candidate) {
-                        None => libraries.add(candidate, soname.to_owned(), false),
-                        Some(other) if other.bytes == candidate.bytes => {}
-                        Some(other) => problems.push(format!(
-                            "{} and {} are different libraries called `{soname}`",
-                            other.shown(),
-                            candidate.shown()
-                        )),
-                    }
-                }
+                Ok(None) if needed.contains(soname) => match sonames.insert(soname, candidate) {
+                    None => libraries.add(candidate, soname.to_owned(), false),
+                    Some(other) if other.bytes == candidate.bytes => {}
+                    Some(other) => problems.push(format!(
+                        "{} and {} are different libraries called `{soname}`",
+                        other.shown(),
+                        candidate.shown()
+                    )),
+                },
                 Ok(None) if candidate.is_meant() => problems.push(not_needed(candidate, library)),
-                Ok(None) => record.warnings.push(format!(
+                Ok(None) => report.warnings.push(format!(
                     "{} is not linked: it is no extension module, and no other library needs it",
                     candidate.shown()
                 )),
@@ -139,18 +119,10 @@ impl Libraries {
             }
         }
         for (candidate, library) in &known {
-            for needed in &library.needed {
-                if !sonames.contains_key(needed) && !runtime::has_library(needed) {
-                    let hint = match known.iter().any(|(c, _)| c.file_name() == *needed) {
-                        true => "which is there as an extension module, and those cannot be needed",
-                        false => "which is not there: add it to `extensions`",
-                    };
-                    problems.push(format!(
-                        "{} needs the library `{needed}`, {hint}",
-                        candidate.shown()
-                    ));
-                }
-            }
+            let missing =
+                |needed: &&&str| !sonames.contains_key(**needed) && !runtime::has_library(needed);
+            let missing = library.needed.iter().filter(missing);
+            problems.extend(missing.map(|needed| lacks(candidate, needed, &known)));
         }
         if problems.is_empty() {
             return Ok(libraries);
@@ -174,13 +146,61 @@ impl Libraries {
     }
 }
 
+/// The candidates that are libraries to link, with what they say. Of those that are not,
+/// the ones that are meant to be are problems, and others warnings.
+fn parse<'a>(
+    candidates: &'a [Candidate<'a>],
+    report: &mut TreeReport,
+    problems: &mut Vec<String>,
+) -> Vec<(&'a Candidate<'a>, SharedLibrary<'a>)> {
+    let parsed: Vec<_> = candidates
+        .par_iter()
+        .map(|candidate| {
+            // The name says what for, if it says anything; the content, what.
+            dylink::module_name(candidate.file_name())?;
+            SharedLibrary::parse(&candidate.bytes)
+        })
+        .collect();
+    let mut known = Vec::new();
+    for (candidate, parsed) in candidates.iter().zip(parsed) {
+        match parsed {
+            Ok(library) => known.push((candidate, library)),
+            Err(problem) if candidate.is_meant() => {
+                problems.push(format!("{} {problem}", candidate.shown()));
+            }
+            Err(problem) => {
+                report.warnings.push(format!(
+                    "{} {problem}; it is not linked, and `{}` is missing",
+                    candidate.shown(),
+                    candidate.module()
+                ));
+                report.foreign.insert(candidate.module(), problem);
+            }
+        }
+    }
+    known
+}
+
+/// What is wrong with a library that needs one which is not linked.
+fn lacks(
+    candidate: &Candidate<'_>,
+    needed: &str,
+    known: &[(&Candidate<'_>, SharedLibrary<'_>)],
+) -> String {
+    let hint = match known.iter().any(|(other, _)| other.file_name() == needed) {
+        true => "which is there as an extension module, and those cannot be needed",
+        false => "which is not there: add it to `extensions`",
+    };
+    format!("{} needs the library `{needed}`, {hint}", candidate.shown())
+}
+
 /// Where an extension module lies in the tree; `None` for a library that is none.
 pub(crate) fn place(
     candidate: &Candidate<'_>,
     library: &SharedLibrary<'_>,
 ) -> Result<Option<String>, String> {
     let stem = candidate.file_name().split('.').next().unwrap_or_default();
-    let Kind::Library(module) = &candidate.source.kind else {
+    let SourceKind::Library(module) = &candidate.source.kind else {
         let is_module = library.modules.contains(&stem);
         return Ok(is_module.then(|| candidate.path.clone()));
     };

@@ -1,7 +1,7 @@
 //! What packages say they need, against what is there.
 
 use crate::archives::markers::HERE;
-use crate::archives::wheel::{field, fields};
+use crate::archives::project::metadata::{field, fields};
 use pep508_rs::pep440_rs::{Version, VersionSpecifiers};
 use pep508_rs::{
     ExtraName, MarkerEnvironment, PackageName, Requirement, VerbatimUrl, VersionOrUrl,
@@ -16,74 +16,96 @@ pub(crate) fn unsatisfied(metadata: &[String], importable: &[String]) -> Vec<Str
     let Ok(here) = MarkerEnvironment::try_from(HERE) else {
         return Vec::new();
     };
-    let mut versions: BTreeMap<PackageName, Option<Version>> = importable
-        .iter()
-        .filter_map(|name| Some((PackageName::from_str(name).ok()?, None)))
-        .collect();
-    for text in metadata {
-        if let Some(name) = field(text, "Name").and_then(|name| PackageName::from_str(name).ok()) {
-            let version = field(text, "Version").and_then(|v| Version::from_str(v).ok());
-            versions.insert(name, version);
-        }
-    }
-    // Extras that one package asks another for.
-    let mut extras: BTreeMap<PackageName, Vec<ExtraName>> = BTreeMap::new();
-    for text in metadata {
-        for requirement in requirements(text).flatten() {
-            if requirement.evaluate_markers(&here, &[]) {
-                let wanted = extras.entry(requirement.name).or_default();
-                wanted.extend(requirement.extras);
-            }
-        }
-    }
+    let present = Present::new(&here, metadata, importable);
     let mut warnings = Vec::new();
     for text in metadata {
-        let name = field(text, "Name").unwrap_or("a package");
-        let version = field(text, "Version").unwrap_or_default();
-        let who = format!("{name} {version}").trim_end().to_owned();
-        if let Some(wanted) = field(text, "Requires-Python")
-            && let Ok(specifiers) = VersionSpecifiers::from_str(wanted)
-            && let Ok(python) = Version::from_str(HERE.python_full_version)
-            && !specifiers.contains(&python)
-        {
-            warnings.push(format!("{who} is for Python {wanted}, and this is 3.14"));
-        }
-        let own = PackageName::from_str(name).ok();
-        let active: &[ExtraName] = own
-            .and_then(|own| extras.get(&own))
-            .map_or(&[], Vec::as_slice);
+        warnings.extend(other_python(text));
         for requirement in requirements(text) {
-            let requirement = match requirement {
-                Ok(requirement) => requirement,
-                Err(text) => {
-                    warnings.push(format!(
-                        "{who} has a requirement that is not understood: {text}"
-                    ));
-                    continue;
-                }
-            };
-            if !requirement.evaluate_markers(&here, active) {
-                continue;
-            }
-            let wanted = match &requirement.version_or_url {
-                Some(VersionOrUrl::VersionSpecifier(wanted)) => wanted.clone(),
-                _ => VersionSpecifiers::empty(),
-            };
-            let needed = format!("{}{wanted}", requirement.name);
-            match versions.get(&requirement.name) {
-                None => warnings.push(format!(
-                    "{who} needs {needed}, which is not in site-packages: add it to `packages`"
+            warnings.extend(match requirement {
+                Ok(requirement) => present.lacks(&here, text, &requirement),
+                Err(requirement) => Some(format!(
+                    "{} has a requirement that is not understood: {requirement}",
+                    who(text)
                 )),
-                Some(Some(version)) if !wanted.contains(version) => {
-                    warnings.push(format!(
-                        "{who} needs {needed}, and site-packages has {version}"
-                    ));
-                }
-                Some(_) => {}
-            }
+            });
         }
     }
     warnings
+}
+
+/// What is in site-packages.
+struct Present {
+    versions: BTreeMap<PackageName, Option<Version>>,
+    /// Extras that one package asks another for.
+    extras: BTreeMap<PackageName, Vec<ExtraName>>,
+}
+
+impl Present {
+    fn new(here: &MarkerEnvironment, metadata: &[String], importable: &[String]) -> Self {
+        let name = |name: &str| PackageName::from_str(name).ok();
+        let importable = importable.iter().filter_map(|top| Some((name(top)?, None)));
+        let mut versions: BTreeMap<_, _> = importable.collect();
+        let mut extras: BTreeMap<PackageName, Vec<ExtraName>> = BTreeMap::new();
+        for text in metadata {
+            if let Some(name) = field(text, "Name").and_then(name) {
+                let version = field(text, "Version").and_then(|v| Version::from_str(v).ok());
+                versions.insert(name, version);
+            }
+            for requirement in requirements(text).flatten() {
+                if requirement.evaluate_markers(here, &[]) {
+                    let wanted = extras.entry(requirement.name).or_default();
+                    wanted.extend(requirement.extras);
+                }
+            }
+        }
+        Self { versions, extras }
+    }
+
+    /// What is wrong with a requirement of the package with this metadata.
+    fn lacks(
+        &self,
+        here: &MarkerEnvironment,
+        text: &str,
+        requirement: &Requirement<VerbatimUrl>,
+    ) -> Option<String> {
+        let own = field(text, "Name").and_then(|name| PackageName::from_str(name).ok());
+        let active: &[ExtraName] = own
+            .and_then(|own| self.extras.get(&own))
+            .map_or(&[], Vec::as_slice);
+        if !requirement.evaluate_markers(here, active) {
+            return None;
+        }
+        let wanted = match &requirement.version_or_url {
+            Some(VersionOrUrl::VersionSpecifier(wanted)) => wanted.clone(),
+            _ => VersionSpecifiers::empty(),
+        };
+        let needs = format!("{} needs {}{wanted}", who(text), requirement.name);
+        match self.versions.get(&requirement.name) {
+            None => Some(format!(
+                "{needs}, which is not in site-packages: add it to `packages`"
+            )),
+            Some(Some(version)) if !wanted.contains(version) => {
+                Some(format!("{needs}, and site-packages has {version}"))
+            }
+            Some(_) => None,
+        }
+    }
+}
+
+/// Name and version of a package, for reports.
+fn who(text: &str) -> String {
+    let name = field(text, "Name").unwrap_or("a package");
+    let version = field(text, "Version").unwrap_or_default();
+    format!("{name} {version}").trim_end().to_owned()
+}
+
+/// A warning for a package that is for other versions of Python.
+fn other_python(text: &str) -> Option<String> {
+    let wanted = field(text, "Requires-Python")?;
+    let specifiers = VersionSpecifiers::from_str(wanted).ok()?;
+    let python = Version::from_str(HERE.python_full_version).ok()?;
+    let fits = specifiers.contains(&python);
+    (!fits).then(|| format!("{} is for Python {wanted}, and this is 3.14", who(text)))
 }
 
 fn requirements(

@@ -152,7 +152,7 @@ impl Attempts<'_> {
     /// start-up and imports do not, and so does what the library calls: such a run would
     /// trap.
     fn is_profiled(&self) -> Result<bool, Error> {
-        let extensions = &self.guest.site_packages.record.libraries;
+        let extensions = &self.guest.site_packages.report.libraries;
         Ok(extensions.is_empty()
             && bodies::is_profiled(self.linked.bytes()).map_err(not_understood)?)
     }
@@ -288,7 +288,7 @@ impl Attempts<'_> {
             log.say(&format!("set-up {}: {:.2?}", setup.name, timing.setup));
         }
         log.say(&format!("snapshot: {:.2?}", timing.snapshot));
-        let foreign = &self.guest.site_packages.record.foreign;
+        let foreign = &self.guest.site_packages.report.foreign;
         for module in &observed.watched.misses {
             let why = match foreign.get(module) {
                 Some(what) => format!("the file for it {what}"),

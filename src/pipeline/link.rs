@@ -80,7 +80,7 @@ pub(crate) fn link(
 
 /// The extension modules, and the libraries they need.
 fn extensions(site_packages: &SitePackages, strip: bool) -> Result<Vec<Extension>, Error> {
-    let libraries = site_packages.record.libraries.par_iter();
+    let libraries = site_packages.report.libraries.par_iter();
     libraries
         .map(|library| {
             let wasm = site_packages.read(library)?;

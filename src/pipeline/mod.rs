@@ -80,7 +80,7 @@ pub(crate) fn run(
     ];
     used.extend(native.iter().map(|native| (EntryKind::Native, native.key)));
     cx.cache.evict(cx.config.cache_size, &used);
-    let warnings = &packages.site_packages.record.warnings;
+    let warnings = &packages.site_packages.report.warnings;
     Ok(Built {
         warnings: [&warnings[..], &snapshot.findings].concat(),
         snapshot: snapshot.blob,
@@ -122,7 +122,7 @@ fn stage_packages(
         tree::prepare(&inputs.packages, digest, cx.folder, unchanged)
     })?;
     // Warnings too: cargo shows them only if the build succeeds.
-    let record = &site_packages.record;
+    let record = &site_packages.report;
     for note in record.notes.iter().chain(&record.warnings) {
         cx.log.say(note);
     }
@@ -146,7 +146,7 @@ fn keys(
     site_packages: &SitePackages,
     engines: &[(Compiler, Engine)],
 ) -> Keys {
-    let libraries = &site_packages.record.libraries;
+    let libraries = &site_packages.report.libraries;
     let link = keys::link(read.digests.libraries, cx.config.strip, libraries);
     let content = Content {
         link,

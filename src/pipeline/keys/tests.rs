@@ -3,7 +3,7 @@
 use super::*;
 use crate::config::{CompilerChoice, CpuLevel, Extension, OptLevel, Precompile};
 use crate::inputs::runtime::LibraryFile;
-use crate::inputs::sources::{Kind, Source, Sources};
+use crate::inputs::sources::{Source, SourceKind, Sources};
 use crate::store::checksum::Check;
 use std::time::Duration;
 
@@ -213,7 +213,7 @@ fn inputs(change: impl Fn(&mut Inputs)) -> Inputs {
             list: vec![Source {
                 key: "packages[0]".to_owned(),
                 path: "a.py".into(),
-                kind: Kind::Module,
+                kind: SourceKind::Module,
             }],
             watched: Vec::new(),
             locked: vec![("a.whl".into(), Check::All(Vec::new()))],
@@ -240,12 +240,12 @@ fn the_request_s_inputs() {
             of(|i| i.stdlib = StdlibSource::Archive("lib".into())),
             of(|i| i.packages.list.clear()),
             of(|i| i.packages.list[0].path = "b.py".into()),
-            of(|i| i.packages.list[0].kind = Kind::Package),
-            of(|i| i.packages.list[0].kind = Kind::Library(None)),
-            of(|i| i.packages.list[0].kind = Kind::Library(Some("m".to_owned()))),
             of(|i| i.packages.locked.clear()),
             of(|i| i.packages.locked[0].0 = "b.whl".into()),
             of(|i| i.packages.locked[0].1 = Check::Any(Vec::new())),
+            of(|i| i.packages.list[0].kind = SourceKind::Package),
+            of(|i| i.packages.list[0].kind = SourceKind::Library(None)),
+            of(|i| i.packages.list[0].kind = SourceKind::Library(Some("m".to_owned()))),
             of(|i| i.setup = Some("setup.py".into())),
             of(|i| i.runtime_version = Some("0.14.0".to_owned())),
             request(&config, &inputs(|_| {}), 2, None),
