@@ -158,6 +158,9 @@ fn locked(package: &lock::Locked) {
             assert!(![".", ".."].contains(&file.name.as_str()));
             FileName::parse(&file.name);
         }
+    }
+}
+
 fn check_path(path: &str) {
     let mut odd = path.split('/').filter(|part| ["", ".", ".."].contains(part));
     assert!(odd.next().is_none(), "{path:?}");
