@@ -20,6 +20,7 @@ impl Config {
             trace,
             engine,
             strip,
+            fuse,
             verify,
             output,
             timeout,
@@ -64,6 +65,7 @@ impl Config {
         for (label, on) in [
             ("trace", trace),
             ("strip", strip),
+            ("fuse", fuse),
             ("verify", verify),
             ("warn-unoptimized", warn_unoptimized),
             ("summary", summary),

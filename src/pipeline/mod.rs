@@ -139,7 +139,12 @@ fn keys(
     engines: &[(Compiler, Engine)],
 ) -> Keys {
     let libraries = &site_packages.record.libraries;
-    let link = keys::link(read.digests.libraries, cx.config.strip, libraries);
+    let link = keys::link(
+        read.digests.libraries,
+        cx.config.strip,
+        cx.config.fuse,
+        libraries,
+    );
     let content = Content {
         link,
         stdlib: read.digests.stdlib,

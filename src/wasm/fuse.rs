@@ -76,8 +76,6 @@ fn encoded(error: reencode::Error<Unfit>) -> anyhow::Error {
 }
 
 #[cfg(test)]
-mod python_tests;
-#[cfg(test)]
 mod random_tests;
 #[cfg(test)]
 mod tests;
