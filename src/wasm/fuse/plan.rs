@@ -3,7 +3,7 @@
 use super::body;
 use super::component::{Component, Definition, Entity, Instance};
 use super::module::{Kind, Module};
-use super::unfit;
+use super::unfit::unfit;
 use anyhow::{Context, Result, ensure};
 use std::collections::{HashMap, HashSet};
 

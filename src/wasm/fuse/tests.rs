@@ -233,7 +233,7 @@ fn names_and_digests_go_with_the_functions() {
         let modules = sections::core_modules(component).unwrap();
         let digests = modules
             .into_iter()
-            .map(|m| crate::wasm::bodies::digests(m).unwrap());
+            .map(|m| crate::wasm::profile::digests(m).unwrap());
         digests.flatten().collect()
     };
     let fused = fused_of(&linked);
@@ -456,4 +456,16 @@ fn damaged_components_do_not_panic() {
         let _ = fuse(&linked[..at]);
     }
     assert!(errors > 1000 && made > 500, "{errors}, {made}");
+}
+
+/// What fuzzing starts from is what is tested here.
+#[test]
+fn the_seeds_of_fuzzing_are_fused() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/fuse");
+    for (name, text) in [("linked", LINKED), ("starts", STARTS)] {
+        let path = folder.join(name).with_extension("wasm");
+        let seed = std::fs::read(&path).unwrap_or_default();
+        assert!(seed == component(text), "write {name}.wasm again");
+        fused_of(&seed);
+    }
 }
