@@ -16,6 +16,7 @@ mod store {
 mod wasm {
     pub(crate) mod bodies;
     pub(crate) mod dylink;
+    pub(crate) mod environ;
     pub(crate) mod fuse;
     pub(crate) mod initialize;
     pub(crate) mod profile;

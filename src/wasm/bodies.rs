@@ -46,11 +46,21 @@ const TRAP_BODY: [u8; 3] = [0x00, 0x00, 0x0b];
 /// traps between: each segment has its own bounds check.
 const MAX_GAP: usize = 4;
 
-/// `component` with every function body replaced by a trap.
+/// `component` with every function body replaced by a trap, and without digests of the
+/// bodies, which are not part of a snapshot.
 pub(crate) fn skeleton(component: &[u8]) -> Result<Vec<u8>> {
-    sections::map_section(component, id::CODE, |_, code, out| {
-        sections::push(out, id::CODE, &traps(code)?);
-        Ok(())
+    sections::map_core_modules(component, &mut |_, module| {
+        let (kind, sections) = sections::parse(module)?;
+        let mut out = Vec::with_capacity(module.len());
+        out.extend_from_slice(&kind.header());
+        for section in sections {
+            if section.id == id::CODE {
+                sections::push(&mut out, section.id, &traps(section.data)?);
+            } else if section.custom_name() != Some(profile::DIGESTS) {
+                sections::push(&mut out, section.id, section.data);
+            }
+        }
+        Ok(Some(out))
     })
 }
 

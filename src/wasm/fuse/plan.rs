@@ -4,6 +4,7 @@ use super::body;
 use super::component::{Component, Definition, Entity, Instance};
 use super::module::{Kind, Module};
 use super::unfit::unfit;
+use crate::wasm::environ;
 use anyhow::{Context, Result, ensure};
 use std::collections::{HashMap, HashSet};
 
@@ -50,7 +51,11 @@ impl Plan {
         let (written, first) = graph.check_order(&members, place)?;
         graph.check_writers(&members, &written)?;
         let late = graph.late(&tainted, place)?;
-        let demanded = graph.demanded(&members, &starts)?;
+        let mut demanded = graph.demanded(&members, &starts)?;
+        for symbol in environ::SYMBOLS {
+            let constant = exported_constant(component, &members, symbol);
+            demanded.extend(constant.filter(|item| !demanded.contains(item)));
+        }
         Ok(Self {
             members: members.list,
             imports: graph.imports,
@@ -108,6 +113,28 @@ fn fills(component: &Component<'_>) -> Result<HashMap<usize, u32>> {
         }
     }
     Ok(fills)
+}
+
+/// The global that one member, and no other, defines and exports as `name`, if nothing
+/// can write it.
+fn exported_constant(
+    component: &Component<'_>,
+    members: &Members,
+    name: &str,
+) -> Option<(Kind, Entity)> {
+    let mut found = None;
+    for &instance in &members.list {
+        let module = component.module_of(instance)?;
+        let Ok(index) = module.export(Kind::Global, name) else {
+            continue;
+        };
+        let defined = module.import_position(Kind::Global, index).is_none();
+        if found.is_some() || !defined || module.globals[index as usize].mutable {
+            return None;
+        }
+        found = Some((Kind::Global, Entity::Defined { instance, index }));
+    }
+    found
 }
 
 fn starts(

@@ -256,6 +256,28 @@ fn names_and_digests_go_with_the_functions() {
     assert_eq!(found, ["next", "start", "twice_here"]);
 }
 
+/// The host writes to the variables of C code, and has to find them.
+#[test]
+fn where_the_environment_is_can_still_be_told() {
+    let text = r#"(component
+        (core module $env
+            (global (export "libc.so:memory_base") i32 (i32.const 4096))
+            (global (export "libx.so:memory_base") i32 (i32.const 8192)))
+        (core module $libc
+            (import "env" "libc.so:memory_base" (global $base i32))
+            (global (export "__wasilibc_environ") i32 (i32.const 24))
+            (func (export "base") (param i32) (result i32) (global.get $base)))
+        (core instance $env (instantiate $env))
+        (core instance $libc (instantiate $libc (with "env" (instance $env))))
+        (func (export "f") (param "x" s32) (result s32)
+            (canon lift (core func $libc "base"))))"#;
+    let before = component(text);
+    let fused = fused_of(&before);
+    let address = |bytes: &[u8]| crate::wasm::environ::address(bytes).unwrap();
+    assert_eq!(address(&before), Some(4096 + 24));
+    assert_eq!(address(&fused), Some(4096 + 24));
+}
+
 /// Modules with segments, then modules that start, in an order that can be heard.
 const STARTS: &str = r#"(component
     (import "h" (func $h (param "x" s32) (result s32)))
