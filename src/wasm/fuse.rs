@@ -25,6 +25,7 @@
 //! and modules that hand them on, to where the item is defined; its type must be the one
 //! expected. A module instantiated twice stays, since its items would be there twice,
 //! and so does one that takes what depends on a fused one: that could not be made first.
+//! So stays wit-component's shim, whose table is filled with what needs the memory.
 //!
 //! **Globals become constants** if no instruction can write them, if none of the fused
 //! functions does and no other module has them, or if only the first code to run does,

@@ -35,13 +35,7 @@ impl Plan {
     pub(super) fn make(component: &Component<'_>) -> Result<Self> {
         let fills = fills(component)?;
         let graph = Graph::new(component, &fills)?;
-        let mut members = Members::default();
-        for instance in candidates(component) {
-            members.add(instance);
-            if !graph.fits(&members) {
-                members.remove(instance);
-            }
-        }
+        let members = graph.members(candidates(component));
         if members.list.len() < 2 {
             return unfit("fewer than two core modules that can become one");
         }
@@ -277,6 +271,39 @@ impl<'c, 'a> Graph<'c, 'a> {
             }
         }
         tainted
+    }
+
+    /// As many of the candidates as can be fused, in the order they are made.
+    ///
+    /// A host may allow a module no more tables and memories than the modules have now,
+    /// and does by default when it has a pool. So the modules with a memory come first,
+    /// and one that would bring a second table is left.
+    fn members(&self, mut candidates: Vec<usize>) -> Members {
+        let most = |kind| {
+            let counts = candidates.iter().map(|&c| self.defined(c, kind));
+            counts.max().unwrap_or(0)
+        };
+        let most = [Kind::Table, Kind::Memory].map(|kind| (kind, most(kind)));
+        candidates.sort_by_key(|&instance| (self.defined(instance, Kind::Memory) == 0, instance));
+        let mut members = Members::default();
+        for instance in candidates {
+            members.add(instance);
+            let small = most.iter().all(|&(kind, most)| {
+                let counts = members.list.iter().map(|&m| self.defined(m, kind));
+                counts.sum::<usize>() <= most
+            });
+            if !small || !self.fits(&members) {
+                members.remove(instance);
+            }
+        }
+        members.list.sort_unstable();
+        members
+    }
+
+    /// How many items of a kind the module of an instance defines.
+    fn defined(&self, instance: usize, kind: Kind) -> usize {
+        let module = self.component.module_of(instance);
+        module.map_or(0, |module| module.count(kind) - module.imported(kind))
     }
 
     /// Whether nothing that members take depends on members in its turn.

@@ -190,20 +190,20 @@ fn what_a_linker_makes_becomes_one_module() {
     // 2 * 3 + 2 * h(3) + 8 + 40
     assert_eq!(before[0], "Ok run(3) = [S32(234)]");
     assert_eq!(before[2..], ["hello", "h(3)", "hello", "h(-1)"]);
-    // The fused module, what fills the shim's table, and what starts.
+    // The shim, what fills its table, the fused module, and what starts.
     let modules = sections::core_modules(&fused).unwrap();
-    assert_eq!(modules.len(), 3);
-    let module = module::Module::read(modules[1]).unwrap();
+    assert_eq!(modules.len(), 4);
+    let module = module::Module::read(modules[2]).unwrap();
     let sizes = [
         module.memories.len(),
         module.tables.len(),
         module.imports.len(),
     ];
-    assert_eq!(sizes, [1, 2, 1]);
+    assert_eq!(sizes, [1, 1, 2]);
     // Of 8 globals, only the stack pointer is none but a number.
     assert_eq!(module.globals.len(), 1);
     // `unused`, `bss` and the functions that forward are gone.
-    assert_eq!(module.bodies.len(), 6);
+    assert_eq!(module.bodies.len(), 5);
     // So are the addresses in segments, and what the start function set.
     let constants = |operators: wasmparser::OperatorsReader<'_>| {
         let operators = operators.into_iter().map(|operator| operator.unwrap());
@@ -239,9 +239,9 @@ fn names_and_digests_go_with_the_functions() {
     let fused = fused_of(&linked);
     let before = digests(&linked);
     assert!(digests(&fused).iter().all(|digest| before.contains(digest)));
-    // What fills the shim's table comes first, as it did.
+    // The shim and what fills its table come first, as they did.
     let modules = sections::core_modules(&fused).unwrap();
-    let module = module::Module::read(modules[1]).unwrap();
+    let module = module::Module::read(modules[2]).unwrap();
     let names = wasmparser::BinaryReader::new(module.names.unwrap(), 0);
     let mut found = Vec::new();
     for section in wasmparser::NameSectionReader::new(names) {
@@ -408,18 +408,19 @@ fn everything_modules_may_have_stays_valid() {
             (global (export "v") v128 (v128.const i32x4 1 2 3 4))
             (global (export "null") (ref null func) (ref.null func))
             (func $recursive (export "recursive") (type $f))
-            (table (export "t") 3 (ref null $f) (ref.func $recursive)))
+            (table (export "t") 3 (ref null $f) (ref.func $recursive))
+            (table (export "own") 4 funcref))
         (core module $b
             (rec (type $f (func (param (ref null $f)))) (type (struct (field i32))))
             (type $g (func (param i32)))
             (import "a" "tag" (tag $tag (type $g)))
             (import "a" "n" (memory $n 1))
             (import "a" "m" (memory $m 1))
+            (import "a" "own" (table $own 4 funcref))
             (import "a" "v" (global $v v128))
             (import "a" "null" (global $null (ref null func)))
             (global $copy v128 (global.get $v))
             (global $none (ref null func) (global.get $null))
-            (table $own 4 funcref)
             (func $throw (local (ref null $g))
                 (block $caught (result i32)
                     (try_table (catch $tag $caught)
