@@ -14,7 +14,10 @@ mod store {
 mod wasm {
     pub(crate) mod bodies;
     pub(crate) mod dylink;
+    pub(crate) mod environ;
+    pub(crate) mod fuse;
     pub(crate) mod initialize;
+    pub(crate) mod profile;
     pub(crate) mod sections;
     pub(crate) mod strip;
     pub(crate) mod validate;
@@ -26,6 +29,7 @@ use archives::{Importable, project, sdist, wheel};
 use config::Config;
 use std::collections::BTreeMap;
 use std::path::Path;
+use wasm::fuse::{self, Fused};
 use wasm::{bodies, dylink, initialize, sections, strip, validate};
 
 /// A `[package.metadata.eryx]` block, as `cargo metadata` hands it over: a
@@ -81,6 +85,23 @@ pub fn rewriter(data: &[u8]) {
             "dropping exports",
             bodies::runnable(&skeleton, data, bodies::Bodies::All),
         );
+    }
+}
+
+/// Bytes as a component whose modules are fused: a valid one stays valid, and says of
+/// each function what it was made from.
+pub fn fuse_modules(data: &[u8]) {
+    let Ok(Fused::Component(fused)) = fuse::fuse(data) else {
+        return;
+    };
+    if validate::validate(data).is_err() {
+        return;
+    }
+    if let Err(error) = validate::validate(&fused) {
+        panic!("fusing made a valid component invalid: {error:?}");
+    }
+    for module in sections::core_modules(&fused).unwrap() {
+        wasm::profile::digests(module).unwrap();
     }
 }
 

@@ -56,6 +56,7 @@ const KEYS: &[&str] = &[
     "trace",
     "engine",
     "strip",
+    "fuse",
     "verify",
     "output",
     "timeout",
@@ -130,6 +131,9 @@ pub struct Config {
     /// `strip`: drop debug information and names from the libraries before they
     /// are linked. Default: `true`.
     pub strip: bool,
+    /// `fuse`: make one core module of those that the libraries were linked from, for
+    /// instances that start in a fraction of the time. Default: `true`.
+    pub fuse: bool,
     /// `verify`: load the first snapshot of each linked component and run `pass` in
     /// it. Validation is not optional. Default: `true`.
     pub verify: bool,
@@ -228,6 +232,7 @@ impl Default for Config {
             trace: false,
             engine: CompilerChoice::Auto,
             strip: true,
+            fuse: true,
             verify: true,
             output: "python.wasm".to_owned(),
             timeout: Duration::from_secs(60),
@@ -283,6 +288,7 @@ impl Config {
             trace: fields.boolean("trace", default.trace),
             engine: fields.engine(),
             strip: fields.boolean("strip", default.strip),
+            fuse: fields.boolean("fuse", default.fuse),
             verify: fields.boolean("verify", default.verify),
             output: fields.output(default.output),
             timeout: fields.timeout(default.timeout),

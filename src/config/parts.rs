@@ -21,6 +21,7 @@ impl Config {
             trace,
             engine,
             strip,
+            fuse,
             verify,
             output,
             timeout,
@@ -68,6 +69,7 @@ impl Config {
         for (label, on) in [
             ("trace", trace),
             ("strip", strip),
+            ("fuse", fuse),
             ("verify", verify),
             ("warn-unoptimized", warn_unoptimized),
             ("summary", summary),

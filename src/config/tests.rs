@@ -63,7 +63,13 @@ fn no_block_gives_the_defaults() {
         (default.memory_limit, default.cache_size),
         (1 << 30, 1 << 30)
     );
-    assert!(default.strip && default.verify && default.warn_unoptimized && !default.summary);
+    assert!(
+        default.strip
+            && default.fuse
+            && default.verify
+            && default.warn_unoptimized
+            && !default.summary
+    );
     assert_eq!(default.output, "python.wasm");
     assert_eq!(default.engine, CompilerChoice::Auto);
 }
@@ -83,6 +89,7 @@ fn every_key_is_read() {
         "trace": true,
         "engine": "winch",
         "strip": false,
+        "fuse": false,
         "verify": false,
         "output": "app.wasm",
         "timeout": "2m",
@@ -116,6 +123,7 @@ fn every_key_is_read() {
         trace: true,
         engine: CompilerChoice::Winch,
         strip: false,
+        fuse: false,
         verify: false,
         output: "app.wasm".into(),
         timeout: Duration::from_secs(120),
@@ -160,7 +168,7 @@ fn the_report_on_a_bad_block_word_for_word() {
     assert_eq!(
         format!("{error:?}"),
         r#"eryx-preinit-build failed in stage config: 12 problems in [package.metadata.eryx] of /m/Cargo.toml
-  - package.metadata.eryx.bundle: unknown key; the keys are `imports`, `on-restore`, `extensions`, `packages`, `wheel-dirs`, `runtime`, `stdlib`, `site-packages`, `setup`, `setup-code`, `trace`, `engine`, `strip`, `verify`, `output`, `timeout`, `memory-limit`, `cache-dir`, `cache-size`, `warn-unoptimized`, `summary` and `precompile`
+  - package.metadata.eryx.bundle: unknown key; the keys are `imports`, `on-restore`, `extensions`, `packages`, `wheel-dirs`, `runtime`, `stdlib`, `site-packages`, `setup`, `setup-code`, `trace`, `engine`, `strip`, `fuse`, `verify`, `output`, `timeout`, `memory-limit`, `cache-dir`, `cache-size`, `warn-unoptimized`, `summary` and `precompile`
   - package.metadata.eryx.site_packages: unknown key; keys are written with `-`: `site-packages`
   - package.metadata.eryx.imports[2]: `os; rm` is not a Python module name (parts separated by `.`, each made of letters, digits and `_` and not starting with a digit)
   - package.metadata.eryx.imports[3]: `json` repeats imports[0]

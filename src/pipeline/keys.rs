@@ -26,11 +26,17 @@ pub(crate) struct Keys {
 }
 
 /// The linked component, from the digest of the base libraries.
-pub(crate) fn link(libraries: Digest, strip: bool, extensions: &[LinkedLibrary]) -> Digest {
+pub(crate) fn link(
+    libraries: Digest,
+    strip: bool,
+    fuse: bool,
+    extensions: &[LinkedLibrary],
+) -> Digest {
     let mut key = KeyBuilder::new("link");
     key.part("linker", LINKER.as_bytes())
         .part("libraries", &libraries.0)
-        .part("strip", &[u8::from(strip)]);
+        .part("strip", &[u8::from(strip)])
+        .part("fuse", &[u8::from(fuse)]);
     for library in extensions {
         key.part("extension", library.name.as_bytes())
             .part("openable", &[u8::from(library.openable)])

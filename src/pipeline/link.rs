@@ -8,6 +8,7 @@ use crate::packages::tree::SitePackages;
 use crate::pipeline::context::Context;
 use crate::store::cache::{Entry, EntryKind};
 use crate::store::digest::{Blob, Digest};
+use crate::wasm::fuse::{self, Fused};
 use crate::wasm::link::{self, Extension, Library};
 use crate::wasm::{strip, validate};
 use rayon::prelude::*;
@@ -67,6 +68,10 @@ pub(crate) fn link(
     let linked = cx
         .log
         .timed("link", || link::link(&libraries, &extensions))?;
+    let linked = match cx.config.fuse {
+        true => fused(cx, linked)?,
+        false => linked,
+    };
     read.unchanged(inputs)?;
     Ok(Linked {
         entry: Entry {
@@ -76,6 +81,18 @@ pub(crate) fn link(
         },
         key,
     })
+}
+
+/// The component with one core module in place of the libraries', or as it is.
+fn fused(cx: &Context<'_>, linked: Vec<u8>) -> Result<Vec<u8>, Error> {
+    let fused = cx.log.timed("fuse", || fuse::fuse(&linked));
+    match fused.map_err(not_understood)? {
+        Fused::Component(fused) => Ok(fused),
+        Fused::Unfused(why) => {
+            cx.log.say(&format!("fuse: left as it was linked: {why}"));
+            Ok(linked)
+        }
+    }
 }
 
 /// The extension modules, and the libraries they need.

@@ -147,7 +147,12 @@ fn keys(
     engines: &[(Compiler, Engine)],
 ) -> Keys {
     let libraries = &site_packages.report.libraries;
-    let link = keys::link(read.digests.libraries, cx.config.strip, libraries);
+    let link = keys::link(
+        read.digests.libraries,
+        cx.config.strip,
+        cx.config.fuse,
+        libraries,
+    );
     let content = Content {
         link,
         stdlib: read.digests.stdlib,

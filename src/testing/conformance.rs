@@ -7,7 +7,11 @@
 //!
 //! CPython's own tests have to end alike in both, too.
 
-use crate::testing::Workbench;
+use crate::testing::{Restorable, Workbench, native};
+use crate::wasm::fuse::{self, Fused};
+use crate::wasm::link::{Extension, Library};
+use crate::wasm::sections;
+use crate::wasm::validate::validate;
 use std::fs;
 use std::path::Path;
 
@@ -37,25 +41,27 @@ fn programs() -> Vec<(String, String)> {
     programs
 }
 
-#[test]
-fn restored_instances_run_like_fresh_ones() {
-    let bench = Workbench::new("0.5.0");
+/// What a bench needs to run the programs.
+const IMPORTS: [&str; 6] = ["prepared", "asyncio", "json", "re", "traceback", "argparse"];
+
+fn prepare(bench: &Workbench) {
     let prepared = fs::read_to_string(root().join("tests/conformance/prepared.py")).unwrap();
     bench.module("prepared", Some(&prepared));
-    let imports = ["prepared", "asyncio", "json", "re", "traceback", "argparse"];
-    let programs = programs();
-    let all: Vec<&str> = std::iter::repeat_n(&programs, ROUNDS)
-        .flatten()
-        .map(|(_, code)| code.as_str())
-        .collect();
-    let fresh = bench.fresh(&all);
-    let restored = bench.snapshots(&[(&imports, &[])]).remove(0);
+}
+
+/// Runs `all` in restored instances, `names` in turns, and compares with what a fresh
+/// one said.
+fn compare(
+    names: &[&str],
+    fresh: &[Result<String, String>],
+    restored: &Restorable<'_>,
+    all: &[&str],
+) {
     let mut equal = 0;
     let mut problems = Vec::new();
     for instance in 0..INSTANCES {
-        for (index, (expected, output)) in fresh.iter().zip(restored.execute(0, &all)).enumerate() {
-            let (name, _) = &programs[index % programs.len()];
-            let round = index / programs.len();
+        for (index, (expected, output)) in fresh.iter().zip(restored.execute(0, all)).enumerate() {
+            let (name, round) = (names[index % names.len()], index / names.len());
             // A program that fails alike in both says little.
             let whole = |printed: &String| printed.lines().count() > 2;
             if *expected == output && output.as_ref().is_ok_and(whole) {
@@ -69,6 +75,78 @@ fn restored_instances_run_like_fresh_ones() {
     }
     assert!(problems.is_empty(), "{}", problems.join("\n"));
     println!("{equal} program runs in {INSTANCES} restored instances, all like the fresh one's");
+}
+
+#[test]
+fn restored_instances_run_like_fresh_ones() {
+    let bench = Workbench::new("0.5.0");
+    prepare(&bench);
+    let programs = programs();
+    let names: Vec<&str> = programs.iter().map(|(name, _)| name.as_str()).collect();
+    let all: Vec<&str> = std::iter::repeat_n(&programs, ROUNDS)
+        .flatten()
+        .map(|(_, code)| code.as_str())
+        .collect();
+    let fresh = bench.fresh(&all);
+    let restored = bench.snapshots(&[(&IMPORTS, &[])]).remove(0);
+    compare(&names, &fresh, &restored, &all);
+}
+
+/// Imports an extension when it runs: the library is opened, and its symbol found.
+const OPENS: &str =
+    "import fast\nprint(fast.answer(), fast.__name__)\nprint(fast)\nprint(dir(fast))";
+
+/// Fresh instances of the component as it is linked, restored ones of the fused.
+fn fused_instances_run_like_unfused_ones(version: &str, extension: bool) {
+    let extensions = [Extension {
+        library: Library {
+            name: "/site-packages/fast.cpython-314-wasm32-wasi.so".to_owned(),
+            wasm: native::extension("fast", 7),
+        },
+        openable: true,
+        shown: "fast".to_owned(),
+    }];
+    let extensions = if extension { &extensions[..] } else { &[] };
+    let mut bench = Workbench::with_extensions(version, extensions);
+    prepare(&bench);
+    let mut programs = programs();
+    if extension {
+        programs.truncate(1);
+        programs.push(("fast".to_owned(), OPENS.to_owned()));
+    }
+    let names: Vec<&str> = programs.iter().map(|(name, _)| name.as_str()).collect();
+    let all: Vec<&str> = programs.iter().map(|(_, code)| code.as_str()).collect();
+    let fresh = bench.fresh(&all);
+    let Fused::Component(fused) = fuse::fuse(&bench.linked).unwrap() else {
+        panic!("{version} is not fused");
+    };
+    validate(&fused).unwrap();
+    bench.linked = fused;
+    let restored = bench.snapshots(&[(&IMPORTS, &[])]).remove(0);
+    compare(&names, &fresh, &restored, &all);
+    // Lazily filled tables, constant bases: of the segments, none is left to run.
+    let modules = sections::core_modules(&restored.whole).unwrap();
+    assert!(modules.len() <= 4, "{} core modules", modules.len());
+}
+
+#[test]
+fn fused_0_5_runs_like_unfused() {
+    fused_instances_run_like_unfused_ones("0.5.0", false);
+}
+
+#[test]
+fn fused_0_14_runs_like_unfused() {
+    fused_instances_run_like_unfused_ones("0.14.0", false);
+}
+
+#[test]
+fn fused_0_5_opens_libraries() {
+    fused_instances_run_like_unfused_ones("0.5.0", true);
+}
+
+#[test]
+fn fused_0_14_opens_libraries() {
+    fused_instances_run_like_unfused_ones("0.14.0", true);
 }
 
 /// Modules of CPython's package `test`, of those that need no threads, processes,

@@ -2,6 +2,8 @@
 //! configuration around it.
 
 mod conformance;
+#[path = "../../tests/native/mod.rs"]
+mod native;
 
 use crate::error::Error;
 use crate::guest::bytecode;
@@ -16,6 +18,7 @@ use crate::inputs::runtime;
 use crate::inputs::stdlib::{self, StdlibSource};
 use crate::packages::bytecode::Source;
 use crate::wasm::bodies::{self, Bodies};
+use crate::wasm::link::Extension;
 use crate::wasm::{initialize, link};
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
@@ -55,12 +58,22 @@ pub(crate) struct Workbench {
 
 impl Workbench {
     pub(crate) fn new(version: &str) -> Self {
+        Self::with_extensions(version, &[])
+    }
+
+    /// With extension modules, which CPython finds in /site-packages.
+    pub(crate) fn with_extensions(version: &str, extensions: &[Extension]) -> Self {
         let files = runtime::library_files(&package(version)).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let archive = StdlibSource::Embedded.archive().unwrap().unwrap();
         std::fs::create_dir(folder.path().join("site-packages")).unwrap();
+        for Extension { library, .. } in extensions {
+            // It has to be there, and is not read.
+            let file = library.name.trim_start_matches('/');
+            std::fs::write(folder.path().join(file), []).unwrap();
+        }
         Self {
-            linked: link::link(&runtime::load(&files, true).unwrap(), &[]).unwrap(),
+            linked: link::link(&runtime::load(&files, true).unwrap(), extensions).unwrap(),
             engine: engine::engine(Compiler::Winch).unwrap(),
             stdlib: stdlib::unpack_stdlib(&archive, folder.path()).unwrap(),
             folder,

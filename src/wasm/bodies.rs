@@ -21,16 +21,13 @@
 //! memories and data, and would validate every body up to three times in a build
 //! script with debug assertions.
 
-mod profile;
-
 use crate::store::digest::Digest;
-use crate::wasm::sections::{self, Section, id, module_id};
+pub(crate) use crate::wasm::profile::Bodies;
+use crate::wasm::profile::{self, Profile};
+use crate::wasm::sections::{self, Section, bodies, code, function_count, id, module_id};
 use anyhow::{Context, Result, ensure};
-use profile::Profile;
-pub(crate) use profile::{DIGESTS, digests};
 use rayon::prelude::*;
 use std::collections::HashMap;
-use std::ops::Range;
 use wasm_encoder::reencode::Reencode;
 use wasm_encoder::{
     ElementSection, Elements, Encode, ExportSection, FunctionSection, GlobalSection, Section as _,
@@ -49,33 +46,21 @@ const TRAP_BODY: [u8; 3] = [0x00, 0x00, 0x0b];
 /// traps between: each segment has its own bounds check.
 const MAX_GAP: usize = 4;
 
-/// Which bodies the component that runs at build time keeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Bodies {
-    /// Those that starting Python and importing modules runs.
-    Start,
-    /// Those that a restored snapshot needs to execute a statement.
-    Execute,
-    /// Every body.
-    All,
-}
-
-impl Bodies {
-    /// For cache keys and verbose output.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::Execute => "execute",
-            Self::All => "all",
-        }
-    }
-}
-
-/// `component` with every function body replaced by a trap.
+/// `component` with every function body replaced by a trap, and without digests of the
+/// bodies, which are not part of a snapshot.
 pub(crate) fn skeleton(component: &[u8]) -> Result<Vec<u8>> {
-    sections::map_section(component, id::CODE, |_, code, out| {
-        sections::push(out, id::CODE, &traps(code)?);
-        Ok(())
+    sections::map_core_modules(component, &mut |_, module| {
+        let (kind, sections) = sections::parse(module)?;
+        let mut out = Vec::with_capacity(module.len());
+        out.extend_from_slice(&kind.header());
+        for section in sections {
+            if section.id == id::CODE {
+                sections::push(&mut out, section.id, &traps(section.data)?);
+            } else if section.custom_name() != Some(profile::DIGESTS) {
+                sections::push(&mut out, section.id, section.data);
+            }
+        }
+        Ok(Some(out))
     })
 }
 
@@ -381,32 +366,6 @@ fn codes(component: &[u8]) -> Result<Vec<Option<&[u8]>>> {
         .into_iter()
         .map(code)
         .collect()
-}
-
-/// The code section of a core module.
-fn code(module: &[u8]) -> Result<Option<&[u8]>> {
-    let sections = sections::parse(module)?.1;
-    let code = sections.iter().find(|section| section.id == id::CODE);
-    Ok(code.map(|section| section.data))
-}
-
-fn function_count(code: &[u8]) -> Result<u32> {
-    Ok(BinaryReader::new(code, 0).read_var_u32()?)
-}
-
-/// The byte ranges of the bodies in a code section, without their size prefix.
-fn bodies(code: &[u8]) -> Result<Vec<Range<usize>>> {
-    let mut reader = BinaryReader::new(code, 0);
-    let count = reader.read_var_u32()?;
-    let mut ranges = Vec::with_capacity((count as usize).min(code.len()));
-    for _ in 0..count {
-        let size = reader.read_var_u32()? as usize;
-        let start = reader.original_position();
-        reader.read_bytes(size)?;
-        ranges.push(start..start + size);
-    }
-    ensure!(reader.eof(), "bytes after the last function body");
-    Ok(ranges)
 }
 
 /// A code section of as many functions, all of which trap.

@@ -13,6 +13,9 @@ const VARIABLE: &str = "__wasilibc_environ";
 /// The memory base of the library, as the linker exports it.
 const MEMORY_BASE: &str = "libc.so:memory_base";
 
+/// The exports that say so: constants that have to stay.
+pub(crate) const SYMBOLS: [&str; 2] = [VARIABLE, MEMORY_BASE];
+
 /// The address of `char **__wasilibc_environ` in the component's memory; `None` where the
 /// component says of no such place, or of several.
 ///

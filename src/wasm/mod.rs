@@ -6,6 +6,7 @@ pub(crate) mod environ;
 pub(crate) mod fuse;
 pub(crate) mod initialize;
 pub(crate) mod link;
+pub(crate) mod profile;
 #[cfg(test)]
 mod rewrite_tests;
 pub(crate) mod sections;

@@ -8,6 +8,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use std::borrow::Cow;
+use std::ops::Range;
 use wasm_encoder::Encode;
 use wasmparser::BinaryReader;
 
@@ -245,6 +246,33 @@ pub(crate) fn assemble(kind: Kind, sections: &[(u8, Cow<'_, [u8]>)]) -> Vec<u8> 
         push(&mut out, *id, data);
     }
     out
+}
+
+/// The code section of a core module.
+pub(crate) fn code(module: &[u8]) -> Result<Option<&[u8]>> {
+    let sections = parse(module)?.1;
+    let code = sections.iter().find(|section| section.id == id::CODE);
+    Ok(code.map(|section| section.data))
+}
+
+/// How many bodies a code section says it has.
+pub(crate) fn function_count(code: &[u8]) -> Result<u32> {
+    Ok(BinaryReader::new(code, 0).read_var_u32()?)
+}
+
+/// The byte ranges of the bodies in a code section, without their size prefix.
+pub(crate) fn bodies(code: &[u8]) -> Result<Vec<Range<usize>>> {
+    let mut reader = BinaryReader::new(code, 0);
+    let count = reader.read_var_u32()?;
+    let mut ranges = Vec::with_capacity((count as usize).min(code.len()));
+    for _ in 0..count {
+        let size = reader.read_var_u32()? as usize;
+        let start = reader.original_position();
+        reader.read_bytes(size)?;
+        ranges.push(start..start + size);
+    }
+    ensure!(reader.eof(), "bytes after the last function body");
+    Ok(ranges)
 }
 
 #[cfg(test)]

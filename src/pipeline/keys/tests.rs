@@ -39,21 +39,33 @@ fn the_linked_component() {
     let base = digest("libraries");
     all_differ(|| {
         vec![
-            link(base, true, &[]),
-            link(digest("others"), true, &[]),
-            link(base, false, &[]),
-            link(base, true, &library(|_| {})),
-            link(base, true, &library(|l| l.name.push('x'))),
-            link(base, true, &library(|l| l.openable = false)),
-            link(base, true, &library(|l| l.digest = digest("b").to_string())),
-            link(base, true, &[library(|_| {}), library(|_| {})].concat()),
+            link(base, true, true, &[]),
+            link(digest("others"), true, true, &[]),
+            link(base, false, true, &[]),
+            link(base, true, false, &[]),
+            link(base, true, true, &library(|_| {})),
+            link(base, true, true, &library(|l| l.name.push('x'))),
+            link(base, true, true, &library(|l| l.openable = false)),
+            link(
+                base,
+                true,
+                true,
+                &library(|l| l.digest = digest("b").to_string()),
+            ),
+            link(
+                base,
+                true,
+                true,
+                &[library(|_| {}), library(|_| {})].concat(),
+            ),
         ]
     });
     // What a library is called in reports, and where its copy lies, is not linked.
     assert_eq!(
-        link(base, true, &library(|_| {})),
+        link(base, true, true, &library(|_| {})),
         link(
             base,
+            true,
             true,
             &library(|l| {
                 l.shown.clear();
@@ -286,6 +298,7 @@ fn every_key_of_the_configuration() {
             config_with(|c| c.setup_code = Some("a".into())),
             config_with(|c| c.engine = CompilerChoice::Cranelift),
             config_with(|c| c.strip = false),
+            config_with(|c| c.fuse = false),
             config_with(|c| c.verify = false),
             config_with(|c| c.output = "a.wasm".into()),
             config_with(|c| c.timeout = Duration::from_secs(1)),

@@ -2,8 +2,8 @@
 //! and globals, whose final numbers are only known when all bodies have been read.
 
 use super::constant::Part;
-use super::types::moved;
-use super::{Unfit, encoded, unfit};
+use super::types::{mapped, moved};
+use super::unfit::{Unfit, encoded, unfit};
 use anyhow::{Result, bail, ensure};
 use std::ops::Range;
 use wasm_encoder::Encode;
@@ -273,10 +273,6 @@ impl<'a> Mapper<'a> {
     }
 }
 
-pub(super) fn mapped(map: &[u32], index: u32, what: &str) -> Result<u32, Error<Unfit>> {
-    moved(map, index, what).map_err(|error| Error::UserError(Unfit(error.to_string())))
-}
-
 impl Reencode for Mapper<'_> {
     type Error = Unfit;
 
@@ -295,10 +291,10 @@ impl Reencode for Mapper<'_> {
         Ok(table)
     }
     fn element_index(&mut self, index: u32) -> Result<u32, Error<Unfit>> {
-        Ok(self.maps.elements + index)
+        Ok(self.maps.elements.saturating_add(index))
     }
     fn data_index(&mut self, index: u32) -> Result<u32, Error<Unfit>> {
-        Ok(self.maps.data + index)
+        Ok(self.maps.data.saturating_add(index))
     }
     // Those that `Body::operator` knows never come here.
     fn function_index(&mut self, _: u32) -> Result<u32, Error<Unfit>> {

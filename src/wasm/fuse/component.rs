@@ -2,7 +2,7 @@
 //! the core index spaces is in the end.
 
 use super::module::{Kind, Module};
-use super::{Unfit, encoded, unfit};
+use super::unfit::{Unfit, encoded, unfit};
 use crate::wasm::sections::{self, Section, component_id, id};
 use anyhow::{Context, Result, ensure};
 use wasm_encoder::reencode::{Error, Reencode, ReencodeComponent, RoundtripReencoder};

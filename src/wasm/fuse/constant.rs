@@ -1,7 +1,7 @@
 //! Constant expressions: read, with the globals they name put in, and folded.
 
 use super::types::moved;
-use super::unfit;
+use super::unfit::unfit;
 use anyhow::{Context, Result, ensure};
 use wasm_encoder::{HeapType, Instruction};
 use wasmparser::{ConstExpr, Operator};
@@ -99,16 +99,16 @@ impl Names<'_> {
     fn heap_type(&self, ty: wasmparser::HeapType) -> Result<HeapType> {
         struct Reencoder<'a>(&'a [u32]);
         impl wasm_encoder::reencode::Reencode for Reencoder<'_> {
-            type Error = super::Unfit;
+            type Error = super::unfit::Unfit;
             fn type_index(
                 &mut self,
                 index: u32,
-            ) -> Result<u32, wasm_encoder::reencode::Error<super::Unfit>> {
-                super::body::mapped(self.0, index, "type")
+            ) -> Result<u32, wasm_encoder::reencode::Error<super::unfit::Unfit>> {
+                super::types::mapped(self.0, index, "type")
             }
         }
         wasm_encoder::reencode::Reencode::heap_type(&mut Reencoder(self.types), ty)
-            .map_err(super::encoded)
+            .map_err(super::unfit::encoded)
     }
 }
 

@@ -6,9 +6,9 @@ use super::component::{Component, Entity};
 use super::constant::{Constant, Names, Part};
 use super::module::{Kind, Module};
 use super::plan::Plan;
-use super::types::{Types, moved};
-use super::{Unfit, encoded, unfit};
-use crate::wasm::bodies;
+use super::types::{Types, mapped, moved};
+use super::unfit::{Unfit, encoded, unfit};
+use crate::wasm::profile;
 use anyhow::{Context, Result};
 use rayon::prelude::*;
 use std::borrow::Cow;
@@ -18,7 +18,7 @@ use wasm_encoder::EntityType;
 use wasm_encoder::reencode::{Error, Reencode};
 use wasmparser::{ElementItems, ElementKind, TableInit, TypeRef};
 
-/// How many bytes of another value than zero a start function may fill.
+/// How many bytes start functions may fill that have to be written down.
 const MOST_FILLED: u32 = 1 << 20;
 
 /// What the fused module takes from outside.
@@ -102,6 +102,8 @@ pub(super) struct Merged<'a> {
     pub(super) data_count: bool,
     /// Of functions, by number: the one that is called in its place.
     pub(super) forwards: HashMap<u32, u32>,
+    /// How many bytes of data start functions have become.
+    filled: u32,
     maps: Vec<Maps>,
     members: HashMap<usize, usize>,
 }
@@ -127,6 +129,7 @@ impl<'a> Merged<'a> {
             data: Vec::new(),
             data_count: modules.iter().any(|module| module.data_count),
             forwards: HashMap::new(),
+            filled: 0,
             maps: Vec::new(),
             members: plan.members.iter().copied().zip(0..).collect(),
         };
@@ -341,8 +344,9 @@ impl<'a> Merged<'a> {
             if fill.value == 0 && fill.memory as usize >= own && untouched {
                 continue;
             }
-            if fill.size > MOST_FILLED {
-                return unfit("a start function that fills much memory");
+            self.filled = self.filled.saturating_add(fill.size);
+            if self.filled > MOST_FILLED {
+                return unfit("start functions that fill much memory");
             }
             let offset = Constant(vec![Part::I32(fill.start.cast_signed())]);
             self.data.push(Data {
@@ -459,7 +463,7 @@ impl<'a> Merged<'a> {
     fn read_bodies(&mut self, modules: &[&Module<'a>]) -> Result<()> {
         let known = self.known();
         for (member, module) in modules.iter().enumerate() {
-            let digests = bodies::digests(module.bytes)?;
+            let digests = profile::digests(module.bytes)?;
             let params = param_counts(module);
             let maps = &self.maps[member];
             let types = &module.functions[module.imported(Kind::Func)..];
@@ -628,9 +632,10 @@ impl<'a> Merged<'a> {
             };
             match (&segment.items, offset.number()) {
                 (Items::Functions(functions), Some(Part::I32(offset))) => {
-                    let entries = (offset.cast_unsigned()..).zip(functions);
-                    let entries = entries.map(|(entry, &function)| (entry, function));
-                    contents.entry(*table).or_default().extend(entries);
+                    let entries = contents.entry(*table).or_default();
+                    for (at, &function) in (0..).zip(functions) {
+                        entries.insert(offset.cast_unsigned().saturating_add(at), function);
+                    }
                 }
                 _ => drop(written.insert(*table)),
             }
@@ -698,6 +703,6 @@ impl Reencode for TypesOf<'_> {
     type Error = Unfit;
 
     fn type_index(&mut self, index: u32) -> Result<u32, Error<Unfit>> {
-        body::mapped(&self.0.types, index, "type")
+        mapped(&self.0.types, index, "type")
     }
 }

@@ -4,8 +4,8 @@
 use super::component::{Canonical, Component, Definition, Entity, push_alias};
 use super::module::{Kind, Module};
 use super::plan::Plan;
+use super::unfit::{Unfit, encoded};
 use super::write::{OUTSIDE, Written};
-use super::{Unfit, encoded};
 use crate::wasm::sections::{self, id};
 use anyhow::{Context, Result};
 use std::collections::{HashMap, HashSet};
@@ -46,6 +46,9 @@ pub(super) fn write(component: &Component<'_>, plan: &Plan, written: &Written) -
     }
     Ok(output.out)
 }
+
+/// Items, and under which names.
+type Bag = Vec<(String, Kind, Entity)>;
 
 struct Output<'c, 'a> {
     component: &'c Component<'a>,
@@ -147,7 +150,7 @@ impl<'c, 'a> Output<'c, 'a> {
 
     /// A bag for each module name that a module imports from.
     fn args(&mut self, instance: usize, module: &Module<'a>) -> Result<Vec<(&'a str, u32)>> {
-        let mut bags: Vec<(&str, Vec<(String, Kind, Entity)>)> = Vec::new();
+        let mut bags: Vec<(&str, Bag)> = Vec::new();
         for (import, &(kind, entity)) in module.imports.iter().zip(&self.plan.imports[instance]) {
             let bag = match bags.iter_mut().find(|(name, _)| *name == import.module) {
                 Some((_, bag)) => bag,

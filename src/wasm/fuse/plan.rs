@@ -3,7 +3,8 @@
 use super::body;
 use super::component::{Component, Definition, Entity, Instance};
 use super::module::{Kind, Module};
-use super::unfit;
+use super::unfit::unfit;
+use crate::wasm::environ;
 use anyhow::{Context, Result, ensure};
 use std::collections::{HashMap, HashSet};
 
@@ -34,13 +35,7 @@ impl Plan {
     pub(super) fn make(component: &Component<'_>) -> Result<Self> {
         let fills = fills(component)?;
         let graph = Graph::new(component, &fills)?;
-        let mut members = Members::default();
-        for instance in candidates(component) {
-            members.add(instance);
-            if !graph.fits(&members) {
-                members.remove(instance);
-            }
-        }
+        let members = graph.members(candidates(component));
         if members.list.len() < 2 {
             return unfit("fewer than two core modules that can become one");
         }
@@ -50,7 +45,11 @@ impl Plan {
         let (written, first) = graph.check_order(&members, place)?;
         graph.check_writers(&members, &written)?;
         let late = graph.late(&tainted, place)?;
-        let demanded = graph.demanded(&members, &starts)?;
+        let mut demanded = graph.demanded(&members, &starts)?;
+        for symbol in environ::SYMBOLS {
+            let constant = exported_constant(component, &members, symbol);
+            demanded.extend(constant.filter(|item| !demanded.contains(item)));
+        }
         Ok(Self {
             members: members.list,
             imports: graph.imports,
@@ -108,6 +107,28 @@ fn fills(component: &Component<'_>) -> Result<HashMap<usize, u32>> {
         }
     }
     Ok(fills)
+}
+
+/// The global that one member, and no other, defines and exports as `name`, if nothing
+/// can write it.
+fn exported_constant(
+    component: &Component<'_>,
+    members: &Members,
+    name: &str,
+) -> Option<(Kind, Entity)> {
+    let mut found = None;
+    for &instance in &members.list {
+        let module = component.module_of(instance)?;
+        let Ok(index) = module.export(Kind::Global, name) else {
+            continue;
+        };
+        let defined = module.import_position(Kind::Global, index).is_none();
+        if found.is_some() || !defined || module.globals[index as usize].mutable {
+            return None;
+        }
+        found = Some((Kind::Global, Entity::Defined { instance, index }));
+    }
+    found
 }
 
 fn starts(
@@ -250,6 +271,39 @@ impl<'c, 'a> Graph<'c, 'a> {
             }
         }
         tainted
+    }
+
+    /// As many of the candidates as can be fused, in the order they are made.
+    ///
+    /// A host may allow a module no more tables and memories than the modules have now,
+    /// and does by default when it has a pool. So the modules with a memory come first,
+    /// and one that would bring a second table is left.
+    fn members(&self, mut candidates: Vec<usize>) -> Members {
+        let most = |kind| {
+            let counts = candidates.iter().map(|&c| self.defined(c, kind));
+            counts.max().unwrap_or(0)
+        };
+        let most = [Kind::Table, Kind::Memory].map(|kind| (kind, most(kind)));
+        candidates.sort_by_key(|&instance| (self.defined(instance, Kind::Memory) == 0, instance));
+        let mut members = Members::default();
+        for instance in candidates {
+            members.add(instance);
+            let small = most.iter().all(|&(kind, most)| {
+                let counts = members.list.iter().map(|&m| self.defined(m, kind));
+                counts.sum::<usize>() <= most
+            });
+            if !small || !self.fits(&members) {
+                members.remove(instance);
+            }
+        }
+        members.list.sort_unstable();
+        members
+    }
+
+    /// How many items of a kind the module of an instance defines.
+    fn defined(&self, instance: usize, kind: Kind) -> usize {
+        let module = self.component.module_of(instance);
+        module.map_or(0, |module| module.count(kind) - module.imported(kind))
     }
 
     /// Whether nothing that members take depends on members in its turn.

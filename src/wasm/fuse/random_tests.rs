@@ -213,7 +213,7 @@ impl Maker {
             writeln!(text, "(global $budget (mut i32) (i32.const 300))").unwrap();
             items.push((What::Mutable, "budget".to_owned()));
         }
-        for (what, odds) in [(What::Memory, 3), (What::Table, 3)] {
+        for (what, odds) in [(What::Memory, 12), (What::Table, 12)] {
             if number == 0 || self.random.one_in(odds) {
                 let name = format!("{}{number}", what.alias());
                 let size = if what == What::Memory {
@@ -378,7 +378,7 @@ struct Made {
 fn fused_components_do_what_they_did() {
     let engine = engine();
     let (mut fused_count, mut results, mut traps) = (0, 0, 0);
-    for seed in 0..200 {
+    for seed in 0..150 {
         let mut random = Random::new(seed);
         let changes_tables = random.one_in(4);
         let mut maker = Maker {
@@ -415,6 +415,6 @@ fn fused_components_do_what_they_did() {
         }
     }
     println!("{fused_count} components, {results} results, {traps} traps");
-    assert!(fused_count > 100, "{fused_count}");
-    assert!(results > 1000 && traps > 200, "{results}, {traps}");
+    assert!(fused_count > 60, "{fused_count}");
+    assert!(results > 500 && traps > 200, "{results}, {traps}");
 }

@@ -190,20 +190,20 @@ fn what_a_linker_makes_becomes_one_module() {
     // 2 * 3 + 2 * h(3) + 8 + 40
     assert_eq!(before[0], "Ok run(3) = [S32(234)]");
     assert_eq!(before[2..], ["hello", "h(3)", "hello", "h(-1)"]);
-    // The fused module, what fills the shim's table, and what starts.
+    // The shim, what fills its table, the fused module, and what starts.
     let modules = sections::core_modules(&fused).unwrap();
-    assert_eq!(modules.len(), 3);
-    let module = module::Module::read(modules[1]).unwrap();
+    assert_eq!(modules.len(), 4);
+    let module = module::Module::read(modules[2]).unwrap();
     let sizes = [
         module.memories.len(),
         module.tables.len(),
         module.imports.len(),
     ];
-    assert_eq!(sizes, [1, 2, 1]);
+    assert_eq!(sizes, [1, 1, 2]);
     // Of 8 globals, only the stack pointer is none but a number.
     assert_eq!(module.globals.len(), 1);
     // `unused`, `bss` and the functions that forward are gone.
-    assert_eq!(module.bodies.len(), 6);
+    assert_eq!(module.bodies.len(), 5);
     // So are the addresses in segments, and what the start function set.
     let constants = |operators: wasmparser::OperatorsReader<'_>| {
         let operators = operators.into_iter().map(|operator| operator.unwrap());
@@ -233,15 +233,15 @@ fn names_and_digests_go_with_the_functions() {
         let modules = sections::core_modules(component).unwrap();
         let digests = modules
             .into_iter()
-            .map(|m| crate::wasm::bodies::digests(m).unwrap());
+            .map(|m| crate::wasm::profile::digests(m).unwrap());
         digests.flatten().collect()
     };
     let fused = fused_of(&linked);
     let before = digests(&linked);
     assert!(digests(&fused).iter().all(|digest| before.contains(digest)));
-    // What fills the shim's table comes first, as it did.
+    // The shim and what fills its table come first, as they did.
     let modules = sections::core_modules(&fused).unwrap();
-    let module = module::Module::read(modules[1]).unwrap();
+    let module = module::Module::read(modules[2]).unwrap();
     let names = wasmparser::BinaryReader::new(module.names.unwrap(), 0);
     let mut found = Vec::new();
     for section in wasmparser::NameSectionReader::new(names) {
@@ -254,6 +254,28 @@ fn names_and_digests_go_with_the_functions() {
     }
     found.sort();
     assert_eq!(found, ["next", "start", "twice_here"]);
+}
+
+/// The host writes to the variables of C code, and has to find them.
+#[test]
+fn where_the_environment_is_can_still_be_told() {
+    let text = r#"(component
+        (core module $env
+            (global (export "libc.so:memory_base") i32 (i32.const 4096))
+            (global (export "libx.so:memory_base") i32 (i32.const 8192)))
+        (core module $libc
+            (import "env" "libc.so:memory_base" (global $base i32))
+            (global (export "__wasilibc_environ") i32 (i32.const 24))
+            (func (export "base") (param i32) (result i32) (global.get $base)))
+        (core instance $env (instantiate $env))
+        (core instance $libc (instantiate $libc (with "env" (instance $env))))
+        (func (export "f") (param "x" s32) (result s32)
+            (canon lift (core func $libc "base"))))"#;
+    let before = component(text);
+    let fused = fused_of(&before);
+    let address = |bytes: &[u8]| crate::wasm::environ::address(bytes).unwrap();
+    assert_eq!(address(&before), Some(4096 + 24));
+    assert_eq!(address(&fused), Some(4096 + 24));
 }
 
 /// Modules with segments, then modules that start, in an order that can be heard.
@@ -386,18 +408,19 @@ fn everything_modules_may_have_stays_valid() {
             (global (export "v") v128 (v128.const i32x4 1 2 3 4))
             (global (export "null") (ref null func) (ref.null func))
             (func $recursive (export "recursive") (type $f))
-            (table (export "t") 3 (ref null $f) (ref.func $recursive)))
+            (table (export "t") 3 (ref null $f) (ref.func $recursive))
+            (table (export "own") 4 funcref))
         (core module $b
             (rec (type $f (func (param (ref null $f)))) (type (struct (field i32))))
             (type $g (func (param i32)))
             (import "a" "tag" (tag $tag (type $g)))
             (import "a" "n" (memory $n 1))
             (import "a" "m" (memory $m 1))
+            (import "a" "own" (table $own 4 funcref))
             (import "a" "v" (global $v v128))
             (import "a" "null" (global $null (ref null func)))
             (global $copy v128 (global.get $v))
             (global $none (ref null func) (global.get $null))
-            (table $own 4 funcref)
             (func $throw (local (ref null $g))
                 (block $caught (result i32)
                     (try_table (catch $tag $caught)
@@ -456,4 +479,16 @@ fn damaged_components_do_not_panic() {
         let _ = fuse(&linked[..at]);
     }
     assert!(errors > 1000 && made > 500, "{errors}, {made}");
+}
+
+/// What fuzzing starts from is what is tested here.
+#[test]
+fn the_seeds_of_fuzzing_are_fused() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/fuse");
+    for (name, text) in [("linked", LINKED), ("starts", STARTS)] {
+        let path = folder.join(name).with_extension("wasm");
+        let seed = std::fs::read(&path).unwrap_or_default();
+        assert!(seed == component(text), "write {name}.wasm again");
+        fused_of(&seed);
+    }
 }

@@ -1,6 +1,6 @@
 //! The types of several modules in one type section.
 
-use super::{Unfit, encoded};
+use super::unfit::{Unfit, encoded};
 use anyhow::{Context, Result};
 use std::collections::HashMap;
 use wasm_encoder::reencode::{Error, Reencode};
@@ -100,4 +100,9 @@ impl Reencode for Names<'_> {
 pub(super) fn moved(map: &[u32], index: u32, what: &str) -> Result<u32> {
     let moved = map.get(index as usize).copied();
     moved.with_context(|| format!("no {what} {index}"))
+}
+
+/// The same, for re-encoders.
+pub(super) fn mapped(map: &[u32], index: u32, what: &str) -> Result<u32, Error<Unfit>> {
+    moved(map, index, what).map_err(|error| Error::UserError(Unfit(error.to_string())))
 }

@@ -6,7 +6,7 @@ use super::constant::{Constant, Part};
 use super::merge::{Function, Items, Merged, Mode};
 use super::module::{Kind, Module};
 use super::plan::Plan;
-use crate::wasm::bodies;
+use crate::wasm::profile;
 use crate::wasm::sections::{self, id, module_id};
 use anyhow::{Context, Result};
 use rayon::prelude::*;
@@ -389,7 +389,7 @@ impl Numbers {
             .iter()
             .flat_map(|function| function.digest.to_le_bytes());
         CustomSection {
-            name: bodies::DIGESTS.into(),
+            name: profile::DIGESTS.into(),
             data: digests.collect::<Vec<u8>>().into(),
         }
     }

@@ -6,22 +6,43 @@
 //! digests of the bodies it was made from. A function that was not recorded is kept,
 //! those of extensions for example. A false match costs one repeated run.
 
-use super::{Bodies, bodies, code};
 use crate::wasm::sections;
 use anyhow::{Result, ensure};
 use std::collections::HashMap;
 use wasmparser::BinaryReader;
 
+/// Which bodies the component that runs at build time keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bodies {
+    /// Those that starting Python and importing modules runs.
+    Start,
+    /// Those that a restored snapshot needs to execute a statement.
+    Execute,
+    /// Every body.
+    All,
+}
+
+impl Bodies {
+    /// For cache keys and verbose output.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Execute => "execute",
+            Self::All => "all",
+        }
+    }
+}
+
 /// Recorded by `cargo test --release record_profiles -- --ignored`.
 ///
 /// Unsigned LEB128 numbers, one for each function, ascending by digest: what the
 /// digest is more than the one before, times four, plus [`START`] and [`EXECUTE`].
-pub(super) const RECORDED: &[u8] = include_bytes!("profiles.bin");
+pub(crate) const RECORDED: &[u8] = include_bytes!("bodies/profiles.bin");
 
 /// Set for what starting Python and importing modules runs.
-pub(super) const START: u8 = 1;
+pub(crate) const START: u8 = 1;
 /// Set for what executing a statement in a restored snapshot runs.
-pub(super) const EXECUTE: u8 = 2;
+pub(crate) const EXECUTE: u8 = 2;
 
 /// The custom section with the digests of the bodies a module was made from, eight
 /// bytes each, for a module whose own bodies are not those of a library.
@@ -32,10 +53,10 @@ pub(crate) const DIGESTS: &str = "eryx-preinit:bodies";
 const DIGEST_BITS: u32 = 40;
 
 /// When each recorded function runs, by its digest.
-pub(super) struct Profile(HashMap<u64, u8>);
+pub(crate) struct Profile(HashMap<u64, u8>);
 
 impl Profile {
-    pub(super) fn recorded() -> Result<Self> {
+    pub(crate) fn recorded() -> Result<Self> {
         Self::parse(RECORDED)
     }
 
@@ -53,7 +74,7 @@ impl Profile {
     }
 
     /// Of each function a module defines, whether it stays. `None` when all do.
-    pub(super) fn hot(&self, module: &[u8], bodies: Bodies) -> Result<Option<Vec<bool>>> {
+    pub(crate) fn hot(&self, module: &[u8], bodies: Bodies) -> Result<Option<Vec<bool>>> {
         let flag = match bodies {
             Bodies::All => return Ok(None),
             Bodies::Start => START,
@@ -70,10 +91,10 @@ impl Profile {
 /// # Errors
 /// When the module is malformed, or its section of digests is of another module.
 pub(crate) fn digests(module: &[u8]) -> Result<Vec<u64>> {
-    let Some(code) = code(module)? else {
+    let Some(code) = sections::code(module)? else {
         return Ok(Vec::new());
     };
-    let ranges = bodies(code)?;
+    let ranges = sections::bodies(code)?;
     for section in sections::parse(module)?.1 {
         if section.custom_name() == Some(DIGESTS) {
             let mut reader = BinaryReader::new(section.data, 0);
@@ -109,7 +130,7 @@ fn digest(body: &[u8]) -> u64 {
 
 /// The file [`RECORDED`] of these functions, and when they run.
 #[cfg(test)]
-pub(super) fn encode(functions: &std::collections::BTreeMap<u64, u8>) -> Vec<u8> {
+pub(crate) fn encode(functions: &std::collections::BTreeMap<u64, u8>) -> Vec<u8> {
     use wasm_encoder::Encode;
     let mut out = Vec::new();
     let mut last = 0;
