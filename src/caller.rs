@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 pub(crate) enum Caller {
     /// A build script: the graph comes from cargo, directives go to it.
     BuildScript {
-        environment: Environment,
+        environment: Box<Environment>,
         /// The manifest's digest.
         manifest: Digest,
         consumer: Box<Consumer>,

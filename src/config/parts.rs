@@ -41,20 +41,16 @@ impl Config {
             add_path(key, "extension", path);
             key.part("module", module.as_deref().unwrap_or_default().as_bytes());
         }
-        for path in packages {
-            add_path(key, "package", path);
-        }
-        for path in wheel_dirs {
-            add_path(key, "wheel-dir", path);
-        }
-        for (label, path) in [
-            ("runtime", runtime),
-            ("stdlib", stdlib),
-            ("site-packages", site_packages),
-            ("setup", setup),
-            ("cache-dir", cache_dir),
+        for (label, paths) in [
+            ("package", packages.as_slice()),
+            ("wheel-dir", wheel_dirs),
+            ("runtime", runtime.as_slice()),
+            ("stdlib", stdlib.as_slice()),
+            ("site-packages", site_packages.as_slice()),
+            ("setup", setup.as_slice()),
+            ("cache-dir", cache_dir.as_slice()),
         ] {
-            if let Some(path) = path {
+            for path in paths {
                 add_path(key, label, path);
             }
         }

@@ -33,7 +33,7 @@ impl Bytecode<'_> {
             if sources.is_empty() {
                 continue;
             }
-            let look_up = |source: Source| self.from_cache(source).transpose();
+            let look_up = |source: Source| self.look_up(source).transpose();
             let unknown = sources.into_par_iter().filter_map(look_up);
             missing.extend(unknown.collect::<Result<Vec<_>, _>>()?);
             mount.accept()?;
@@ -42,7 +42,7 @@ impl Bytecode<'_> {
     }
 
     /// Writes the bytecode of `source`; the source, if it is not known.
-    fn from_cache(&self, source: Source) -> Result<Option<Source>, Error> {
+    fn look_up(&self, source: Source) -> Result<Option<Source>, Error> {
         let entry = self.cx.cache.find(EntryKind::Bytecode, self.key(&source));
         match entry {
             None => Ok(Some(source)),
