@@ -51,7 +51,7 @@ impl Caller {
             .finish();
         let consumer = Box::new(manifest::consumer(path, &text)?);
         Ok(Self::BuildScript {
-            environment,
+            environment: Box::new(environment),
             manifest,
             consumer,
         })
