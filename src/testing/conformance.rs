@@ -38,8 +38,17 @@ fn programs() -> Vec<(String, String)> {
 }
 
 #[test]
-fn restored_instances_run_like_fresh_ones() {
-    let bench = Workbench::new("0.5.0");
+fn restored_instances_of_runtime_0_5_run_like_fresh_ones() {
+    run_alike("0.5.0");
+}
+
+#[test]
+fn restored_instances_of_runtime_0_14_run_like_fresh_ones() {
+    run_alike("0.14.0");
+}
+
+fn run_alike(version: &str) {
+    let bench = Workbench::new(version);
     let prepared = fs::read_to_string(root().join("tests/conformance/prepared.py")).unwrap();
     bench.module("prepared", Some(&prepared));
     let imports = ["prepared", "asyncio", "json", "re", "traceback", "argparse"];
@@ -203,7 +212,7 @@ def run(module):
 fn cpython_s_own_tests_end_alike() {
     let package = std::env::var_os("ERYX_PREINIT_CPYTHON_TESTS")
         .expect("ERYX_PREINIT_CPYTHON_TESTS names the folder `test`");
-    let bench = Workbench::new("0.5.0");
+    let bench = Workbench::new("0.14.0");
     bench.package("test", Path::new(&package));
     // A module that cannot be imported here is found out when its tests are run.
     let load = format!(
