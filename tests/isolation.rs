@@ -18,7 +18,7 @@ fn builder(dir: &Path, code: &str) -> Builder {
     fs::create_dir_all(&site_packages).unwrap();
     fs::create_dir_all(&out).unwrap();
     fs::write(site_packages.join("probe.py"), code).unwrap();
-    let mut builder = Builder::new(&out, runtime::folder("0.5.0"));
+    let mut builder = Builder::new(&out, runtime::folder("0.14.0"));
     builder.config.imports = vec!["probe".to_owned()];
     builder.config.site_packages = Some(site_packages);
     builder.config.cache_dir = Some(runtime::cache());

@@ -393,9 +393,9 @@ fn eight_builds_at_once_run_python_once() {
 }
 
 #[test]
-fn the_newest_runtime_works_by_path() {
+fn the_oldest_runtime_works_by_path() {
     let dir = tempfile::tempdir().unwrap();
-    let mut builder = Builder::new(dir.path(), runtime::folder("0.14.0"));
+    let mut builder = Builder::new(dir.path(), runtime::folder("0.5.0"));
     builder.config.imports = vec!["json".to_owned(), "re".to_owned()];
     builder.config.cache_dir = Some(runtime::cache());
     let artifacts = builder.build().unwrap();

@@ -58,7 +58,7 @@ fn prepare(folder: &Path, reverse: bool) -> Build {
             "stale".to_owned(),
         ));
     }
-    let real = runtime::folder("0.5.0");
+    let real = runtime::folder("0.14.0");
     let libraries = folder.join("runtime");
     for part in ["libs", "prebuilt"] {
         fs::create_dir_all(libraries.join(part)).unwrap();

@@ -78,8 +78,17 @@ fn compare(
 }
 
 #[test]
-fn restored_instances_run_like_fresh_ones() {
-    let bench = Workbench::new("0.5.0");
+fn restored_instances_of_runtime_0_5_run_like_fresh_ones() {
+    restored_instances_run_like_fresh_ones("0.5.0");
+}
+
+#[test]
+fn restored_instances_of_runtime_0_14_run_like_fresh_ones() {
+    restored_instances_run_like_fresh_ones("0.14.0");
+}
+
+fn restored_instances_run_like_fresh_ones(version: &str) {
+    let bench = Workbench::new(version);
     prepare(&bench);
     let programs = programs();
     let names: Vec<&str> = programs.iter().map(|(name, _)| name.as_str()).collect();
@@ -281,7 +290,7 @@ def run(module):
 fn cpython_s_own_tests_end_alike() {
     let package = std::env::var_os("ERYX_PREINIT_CPYTHON_TESTS")
         .expect("ERYX_PREINIT_CPYTHON_TESTS names the folder `test`");
-    let bench = Workbench::new("0.5.0");
+    let bench = Workbench::new("0.14.0");
     bench.package("test", Path::new(&package));
     // A module that cannot be imported here is found out when its tests are run.
     let load = format!(

@@ -50,7 +50,7 @@ pub fn cache() -> PathBuf {
 }
 
 pub fn builder(out: &Path, imports: &[&str]) -> Builder {
-    let mut builder = Builder::new(out, folder("0.5.0"));
+    let mut builder = Builder::new(out, folder("0.14.0"));
     builder.config.imports = imports.iter().map(|&s| s.to_owned()).collect();
     builder.config.cache_dir = Some(cache());
     builder
