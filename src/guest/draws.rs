@@ -38,15 +38,27 @@ pub(crate) fn places(
 ) -> Result<Vec<Place>, Failure> {
     block_on(async {
         let mut guest = Guest::start(component, guest_setup, script.timeout).await?;
-        let watching = guest.execute(DRAWS, "draws").await?;
-        guest.prepared(watching)?;
+        guest.watch_draws().await?;
         guest.run_script(guest_setup, script).await?;
-        guest.store.data_mut().take_output();
-        let printed = guest.execute(DRAWN, "draws").await?;
-        guest.prepared(printed)?;
-        let text = guest.store.data().take_output();
-        Ok(text.lines().filter_map(parse).collect())
+        guest.places().await
     })
+}
+
+impl Guest {
+    /// Has `os.urandom` write down who called it.
+    pub(crate) async fn watch_draws(&mut self) -> Result<(), Failure> {
+        let failed = |message| Failure::of_own_code("randomness cannot be watched", message);
+        self.execute(DRAWS, "draws").await?.map_err(failed)
+    }
+
+    /// What was written down.
+    pub(crate) async fn places(&mut self) -> Result<Vec<Place>, Failure> {
+        let failed = |message| Failure::of_own_code("randomness cannot be watched", message);
+        self.store.data_mut().take_output();
+        self.execute(DRAWN, "draws").await?.map_err(failed)?;
+        let text = self.store.data().take_output();
+        Ok(text.lines().filter_map(parse).collect())
+    }
 }
 
 fn parse(line: &str) -> Option<Place> {

@@ -92,6 +92,14 @@ pub(crate) fn record(
             guest.execute(script, "script").await?.unwrap_err();
         }
         if finalize {
+            // What runs beside packages and set-up code, and finds who draws.
+            guest.watch_draws().await?;
+            guest.watch().await?;
+            let asks = "import os, snapshot_restore_py\nos.urandom(8)";
+            guest.execute(asks, "script").await?.unwrap();
+            guest.before_snapshot().await?;
+            guest.watched().await?;
+            guest.places().await?;
             // The hook is called behind the snapshot, which is too late to be recorded.
             let on_restore = ["random:seed".to_owned()];
             guest.import_hooks(&on_restore).await?;
