@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 pub(crate) enum Caller {
     /// A build script: the graph comes from cargo, directives go to it.
     BuildScript {
-        environment: Environment,
+        environment: Box<Environment>,
         /// The manifest's digest.
         manifest: Digest,
         consumer: Box<Consumer>,
@@ -35,7 +35,7 @@ impl Caller {
     /// [`Error::Config`] outside a build script, or when the manifest is none;
     /// [`Error::Io`] when it cannot be read.
     pub(crate) fn build_script() -> Result<Self, Error> {
-        let environment = Environment::from_process()?;
+        let environment = Box::new(Environment::from_process()?);
         let path = &environment.manifest;
         let text = std::fs::read_to_string(path).map_err(|e| {
             let shown = format!("cannot read `{}`", path.display());

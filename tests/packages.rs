@@ -198,7 +198,7 @@ fn exactly_the_locked_files_are_taken() {
     fs::write(&requirements, text).unwrap();
     builder.config.packages = vec![requirements];
     let again = builder.build().unwrap();
-    assert_eq!(again.files[0].sha256, artifacts.files[0].sha256);
+    assert_eq!(again.component.sha256, artifacts.component.sha256);
 
     // A file that is not the locked one, and then none.
     let wheel = wheels.join("attrs-26.1.0-py3-none-any.whl");

@@ -47,10 +47,7 @@ impl Inputs {
         graph: impl FnOnce(Wanted) -> Result<Graph, Error>,
     ) -> Result<Self, Error> {
         let mut watched = Vec::new();
-        let wanted = Wanted {
-            runtime: config.runtime.is_none(),
-            stdlib: config.stdlib.is_none(),
-        };
+        let wanted = wanted(config);
         let graph = (wanted.runtime || wanted.stdlib).then(|| graph(wanted));
         let graph = graph.transpose()?;
         let (runtime_dir, runtime_version) = match (&config.runtime, &graph) {
@@ -171,6 +168,14 @@ impl Inputs {
             },
             site_packages: self.packages.digest(digest)?,
         })
+    }
+}
+
+/// What the graph has to say.
+fn wanted(config: &Config) -> Wanted {
+    Wanted {
+        runtime: config.runtime.is_none(),
+        stdlib: config.stdlib.is_none(),
     }
 }
 
