@@ -35,7 +35,7 @@ impl Caller {
     /// [`Error::Config`] outside a build script, or when the manifest is none;
     /// [`Error::Io`] when it cannot be read.
     pub(crate) fn build_script() -> Result<Self, Error> {
-        let environment = Environment::from_process()?;
+        let environment = Box::new(Environment::from_process()?);
         let path = &environment.manifest;
         let text = std::fs::read_to_string(path).map_err(|e| {
             let shown = format!("cannot read `{}`", path.display());
@@ -51,7 +51,7 @@ impl Caller {
             .finish();
         let consumer = Box::new(manifest::consumer(path, &text)?);
         Ok(Self::BuildScript {
-            environment: Box::new(environment),
+            environment,
             manifest,
             consumer,
         })

@@ -142,8 +142,9 @@ mod tests {
 
     #[test]
     fn only_cargo_s_own_arguments_count() {
-        let all =
-            parse("cargo run --config a=1 --frozen --config=b.toml --manifest-path x/Cargo.toml");
+        let all = parse(
+            "cargo run --config a=1 -Zx --frozen --config=b=c -Z y=z --manifest-path x/Cargo.toml",
+        );
         assert!(all.offline);
         let options = ["--config", "a=1", "-Z", "x", "--config", "b=c", "-Z", "y=z"];
         assert_eq!(all.options, options);

@@ -2,7 +2,7 @@
 
 use super::{Config, Extension, Precompile};
 use crate::store::digest::KeyBuilder;
-use std::path::Path;
+use std::path::PathBuf;
 
 impl Config {
     /// Adds every value: whoever adds a field has to say here what of it counts.
@@ -32,31 +32,20 @@ impl Config {
             summary,
             precompile,
         } = self;
-        for (label, names) in [("import", imports), ("on-restore", on_restore)] {
-            for name in names {
-                key.part(label, name.as_bytes());
-            }
-        }
+        add_names(key, "import", imports);
+        add_names(key, "on-restore", on_restore);
+        add_names(key, "setup-code", setup_code);
         for Extension { path, module } in extensions {
-            add_path(key, "extension", path);
+            add_paths(key, "extension", [path]);
             key.part("module", module.as_deref().unwrap_or_default().as_bytes());
         }
-        for (label, paths) in [
-            ("package", packages.as_slice()),
-            ("wheel-dir", wheel_dirs),
-            ("runtime", runtime.as_slice()),
-            ("stdlib", stdlib.as_slice()),
-            ("site-packages", site_packages.as_slice()),
-            ("setup", setup.as_slice()),
-            ("cache-dir", cache_dir.as_slice()),
-        ] {
-            for path in paths {
-                add_path(key, label, path);
-            }
-        }
-        if let Some(code) = setup_code {
-            key.part("setup-code", code.as_bytes());
-        }
+        add_paths(key, "package", packages);
+        add_paths(key, "wheel-dir", wheel_dirs);
+        add_paths(key, "runtime", runtime);
+        add_paths(key, "stdlib", stdlib);
+        add_paths(key, "site-packages", site_packages);
+        add_paths(key, "setup", setup);
+        add_paths(key, "cache-dir", cache_dir);
         key.part("engine", engine.name().as_bytes())
             .part("output", output.as_bytes())
             .part("timeout", &timeout.as_nanos().to_le_bytes())
@@ -72,9 +61,9 @@ impl Config {
         ] {
             key.part(label, &[u8::from(*on)]);
         }
-        if let Some(precompile) = precompile {
-            precompile.parts(key);
-        }
+        precompile
+            .iter()
+            .for_each(|precompile| precompile.parts(key));
     }
 }
 
@@ -105,6 +94,14 @@ impl Precompile {
     }
 }
 
-fn add_path(key: &mut KeyBuilder, label: &str, path: &Path) {
-    key.part(label, path.as_os_str().as_encoded_bytes());
+fn add_names<'a>(key: &mut KeyBuilder, label: &str, names: impl IntoIterator<Item = &'a String>) {
+    for name in names {
+        key.part(label, name.as_bytes());
+    }
+}
+
+fn add_paths<'a>(key: &mut KeyBuilder, label: &str, paths: impl IntoIterator<Item = &'a PathBuf>) {
+    for path in paths {
+        key.part(label, path.as_os_str().as_encoded_bytes());
+    }
 }

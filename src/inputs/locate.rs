@@ -48,10 +48,7 @@ impl Inputs {
         graph: impl FnOnce(Wanted) -> Result<Graph, Error>,
     ) -> Result<Self, Error> {
         let mut watched = Vec::new();
-        let wanted = Wanted {
-            runtime: config.runtime.is_none(),
-            stdlib: config.stdlib.is_none(),
-        };
+        let wanted = wanted(config);
         let graph = (wanted.runtime || wanted.stdlib).then(|| graph(wanted));
         let graph = graph.transpose()?;
         let (runtime_dir, runtime_version) = runtime_of(config, graph.as_ref(), &mut watched)?;
@@ -192,6 +189,14 @@ fn stdlib_of(
         watched.push(archive.clone());
     }
     Ok(StdlibSource::Archive(archive))
+}
+
+/// What the graph has to say.
+fn wanted(config: &Config) -> Wanted {
+    Wanted {
+        runtime: config.runtime.is_none(),
+        stdlib: config.stdlib.is_none(),
+    }
 }
 
 /// Content digests of the inputs.

@@ -1,5 +1,10 @@
 //! Checksums that others wrote down, of what a file should hold.
 
+#![cfg_attr(
+    not(feature = "wheels"),
+    allow(dead_code, reason = "only lock files have checksums")
+)]
+
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 /// What a file's content has to be.
