@@ -5,6 +5,7 @@
 pub(crate) mod archive;
 #[cfg(feature = "wheels")]
 pub(crate) mod links;
+pub(crate) mod listing;
 #[cfg(feature = "wheels")]
 pub(crate) mod lock;
 #[cfg(feature = "wheels")]

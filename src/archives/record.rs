@@ -4,7 +4,7 @@
 //! is a warning, and content whose hash is another an error.
 
 use crate::archives::archive::File;
-use crate::archives::project::named;
+use crate::archives::listing::named;
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use std::collections::{BTreeMap, HashMap, HashSet};

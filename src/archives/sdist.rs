@@ -9,8 +9,9 @@
 
 use crate::archives::Importable;
 use crate::archives::archive::{BYTES_MAX, FILES_MAX, File};
+use crate::archives::listing::named;
 use crate::archives::project::view::{Entry, Files, is_identifier, join};
-use crate::archives::project::{self, Layout, MARKS, named};
+use crate::archives::project::{self, Layout, MARKS};
 use crate::archives::unpack::{self, Unpacked};
 use std::collections::BTreeMap;
 

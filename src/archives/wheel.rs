@@ -4,8 +4,8 @@
 //! Format: <https://packaging.python.org/en/latest/specifications/binary-distribution-format/>.
 
 use crate::archives::archive::File;
-use crate::archives::project::metadata::field;
-use crate::archives::project::named;
+use crate::archives::listing::named;
+use crate::archives::project::headers::field;
 use crate::archives::{Importable, record, unpack};
 use crate::python::PYTHON;
 use std::collections::BTreeMap;

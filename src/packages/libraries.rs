@@ -4,32 +4,15 @@
 use crate::error::{Error, Report};
 use crate::inputs::runtime;
 use crate::inputs::sources::{Source, SourceKind};
-use crate::packages::tree::{TreeReport, listed};
+use crate::packages::report::{LinkedLibrary, TreeReport, listed};
 use crate::python::{INIT, SUFFIX};
 use crate::store::digest::Digest;
 use crate::wasm::dylink::{self, SharedLibrary};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
 
 /// Where the guest sees the tree.
 pub(crate) const MOUNT: &str = "/site-packages";
-
-/// A library to link behind CPython's own.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct LinkedLibrary {
-    /// What it is linked as: the path that CPython opens, or the soname by which
-    /// others need it.
-    pub(crate) name: String,
-    /// Whether CPython opens it as an extension module.
-    pub(crate) openable: bool,
-    /// What it is called in reports: `extensions[0] (…)`.
-    pub(crate) shown: String,
-    /// SHA-256 of its content, in hexadecimal digits.
-    pub(crate) digest: String,
-    /// Where it is, below the staged folder.
-    pub(crate) file: String,
-}
 
 /// A `.so` file, not looked at yet.
 pub(crate) struct Candidate<'a> {

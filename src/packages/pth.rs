@@ -4,10 +4,10 @@
 //! A line that is a path inside the tree is followed: what lies there is put beside the
 //! other modules, which go before it, as on `sys.path`. Anything else is a warning.
 
-use crate::archives::project::named;
+use crate::archives::listing::named;
 use crate::error::Error;
 use crate::inputs::sources::{Source, is_library};
-use crate::packages::tree::{Content, Tree};
+use crate::packages::contents::{Content, Tree};
 use std::path::{Component, Path, PathBuf};
 
 /// Does what can be done of the `.pth` files at the top of `tree`; warnings of the rest.

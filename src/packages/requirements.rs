@@ -1,7 +1,7 @@
 //! What packages say they need, against what is there.
 
 use crate::archives::markers::HERE;
-use crate::archives::project::metadata::{field, fields};
+use crate::archives::project::headers::{field, fields};
 use pep508_rs::pep440_rs::{Version, VersionSpecifiers};
 use pep508_rs::{
     ExtraName, MarkerEnvironment, PackageName, Requirement, VerbatimUrl, VersionOrUrl,

@@ -6,7 +6,7 @@
 //!   site-packages-<digest>/
 //!     site-packages/     what is mounted: at build time, and by the program
 //!     libraries/0.so …   what is linked; in the tree, empty files stand for them
-//!     record.json        their names, and what there was to say
+//!     report.json        their names, and what there was to say
 //! ```
 //!
 //! Files are copied, with [`std::fs::copy`], which clones where the file system
@@ -14,17 +14,16 @@
 //! a folder whose name says what is in it, and a program that may write to what it
 //! mounts would write to the source.
 
-use crate::archives::project::{self, discover::is_clutter};
-use crate::archives::pyc;
 use crate::error::{Error, Report};
-use crate::inputs::sources::{Source, SourceFile, SourceKind, Sources, is_library};
-use crate::packages::libraries::{Candidate, Libraries, LinkedLibrary};
-use crate::packages::{namespace, pth};
+use crate::inputs::sources::{Source, Sources};
+use crate::packages::contents::{Content, Tree, contents};
+use crate::packages::merge::Merge;
+use crate::packages::pth;
+use crate::packages::report::{LinkedLibrary, TreeReport};
 use crate::store::digest::Digest;
 use crate::store::folder;
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -35,9 +34,6 @@ const TREE: &str = "site-packages";
 const LIBRARIES: &str = "libraries";
 const REPORT: &str = "report.json";
 
-/// How many findings of one kind a report lists.
-const SHOWN: usize = 20;
-
 /// What there is at /site-packages.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SitePackages {
@@ -46,20 +42,6 @@ pub(crate) struct SitePackages {
     /// The staged folder around it, if it is not a folder of the consumer's.
     staged: Option<PathBuf>,
     pub(crate) report: TreeReport,
-}
-
-/// What was found while the tree was made.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct TreeReport {
-    /// In link order.
-    pub(crate) libraries: Vec<LinkedLibrary>,
-    /// For the person who builds.
-    pub(crate) warnings: Vec<String>,
-    /// For verbose output.
-    pub(crate) notes: Vec<String>,
-    /// Extension modules that are there but for another platform, and what they
-    /// are, by module name.
-    pub(crate) foreign: BTreeMap<String, String>,
 }
 
 impl SitePackages {
@@ -115,45 +97,6 @@ pub(crate) fn prepare(
     })
 }
 
-/// The files of site-packages by their paths, with the number of the source of each.
-pub(crate) type Tree = BTreeMap<String, (usize, Content)>;
-
-/// One file on its way into the tree.
-struct Member {
-    /// Where it goes, below /site-packages, with `/`.
-    path: String,
-    content: Content,
-}
-
-#[derive(Clone)]
-pub(crate) enum Content {
-    File(PathBuf),
-    Bytes(Vec<u8>),
-    /// To Python a package without modules.
-    EmptyFolder,
-}
-
-impl Content {
-    pub(crate) fn read(&self) -> Result<std::borrow::Cow<'_, [u8]>, Error> {
-        match self {
-            Self::Bytes(bytes) => Ok(bytes.into()),
-            Self::EmptyFolder => Ok([][..].into()),
-            Self::File(path) => {
-                let bytes = fs::read(path).map_err(|e| Error::io("read", path, e))?;
-                Ok(bytes.into())
-            }
-        }
-    }
-}
-
-/// What one source brings.
-#[derive(Default)]
-struct Contents {
-    members: Vec<Member>,
-    warnings: Vec<String>,
-    notes: Vec<String>,
-}
-
 fn make(sources: &[Source], dir: &Path) -> Result<(), Error> {
     let contents = sources.par_iter().map(contents).collect::<Vec<_>>();
     let mut merge = Merge::new(sources);
@@ -185,135 +128,6 @@ fn make(sources: &[Source], dir: &Path) -> Result<(), Error> {
     fs::write(&path, bytes).map_err(|e| Error::io("write", &path, e))
 }
 
-/// The files of all sources, on their way into one tree.
-struct Merge<'a> {
-    sources: &'a [Source],
-    tree: Tree,
-    native: Vec<Candidate<'a>>,
-    conflicts: Vec<String>,
-    report: TreeReport,
-}
-
-impl<'a> Merge<'a> {
-    fn new(sources: &'a [Source]) -> Self {
-        Self {
-            sources,
-            tree: Tree::new(),
-            native: Vec::new(),
-            conflicts: Vec::new(),
-            report: TreeReport::default(),
-        }
-    }
-
-    fn source(&mut self, index: usize, contents: Contents) -> Result<(), Error> {
-        let source = &self.sources[index];
-        for note in contents.notes {
-            self.report.notes.push(format!("{}: {note}", source.key));
-        }
-        for warning in contents.warnings {
-            let warning = format!("{}: {warning}", source.shown());
-            self.report.warnings.push(warning);
-        }
-        for member in contents.members {
-            if is_bytecode(&member.path) {
-                continue;
-            }
-            // A bare library gets its place when it is known what it is.
-            let bare = matches!(source.kind, SourceKind::Library(_));
-            if bare || is_library(Path::new(&member.path)) {
-                self.native.push(Candidate {
-                    source,
-                    index,
-                    path: member.path.clone(),
-                    bytes: member.content.read()?.into(),
-                });
-            }
-            if !bare {
-                self.member(index, member)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn member(&mut self, index: usize, member: Member) -> Result<(), Error> {
-        let Member { path, content } = member;
-        let Some((other, known)) = self.tree.get(&path) else {
-            self.tree.insert(path, (index, content));
-            return Ok(());
-        };
-        let other = *other;
-        let both = || {
-            let [one, two] = [other, index].map(|index| self.sources[index].shown());
-            format!("`{path}` comes from {one} and from {two}")
-        };
-        let (old, new) = (known.read()?, content.read()?);
-        if old == new {
-            return Ok(());
-        }
-        let is_init = path.ends_with("/__init__.py");
-        if is_init && namespace::only_shares(&old) && namespace::only_shares(&new) {
-            if namespace::needs_setuptools(&old) {
-                drop(old);
-                self.tree.insert(path, (other, content));
-            }
-        } else if is_clutter(&path) {
-            let warning = format!("{}: the first is kept", both());
-            self.report.warnings.push(warning);
-        } else {
-            let conflict = both();
-            self.conflicts.push(conflict);
-        }
-        Ok(())
-    }
-
-    /// Sorts the libraries, and puts a placeholder where each extension module goes.
-    fn libraries(&mut self) -> Result<Vec<(LinkedLibrary, Vec<u8>)>, Error> {
-        let native = std::mem::take(&mut self.native);
-        let libraries = Libraries::sort(native, &mut self.report)?;
-        for (path, index) in libraries.places {
-            let placeholder = (index, Content::Bytes(Vec::new()));
-            if let Some((other, _)) = self.tree.insert(path.clone(), placeholder)
-                && other != index
-            {
-                self.conflicts.push(format!(
-                    "`{path}` comes from {} and from {}",
-                    self.sources[other].shown(),
-                    self.sources[index].shown()
-                ));
-            }
-        }
-        Ok(libraries.list)
-    }
-
-    /// Whether all files can lie in one folder, and in the one they will lie in.
-    fn check_names(&mut self, dir: &Path) -> Result<(), Error> {
-        self.conflicts
-            .extend(in_a_file(&mut self.tree, self.sources));
-        let same = same_but_for_case(&self.tree, self.sources);
-        if !same.is_empty() {
-            match tells_case_apart(dir)? {
-                true => self.report.warnings.extend(same.into_iter().map(|pair| {
-                    format!("{pair}: both are kept, but not every file system can hold them")
-                })),
-                false => self.conflicts.extend(same),
-            }
-        }
-        if self.conflicts.is_empty() {
-            return Ok(());
-        }
-        Err(Error::Packages(listed(
-            Report::new("two packages bring the same file").hint("leave one of the two out"),
-            std::mem::take(&mut self.conflicts),
-        )))
-    }
-}
-
-/// Whether Python would take the file for what it compiled some time: it may not
-/// belong to the source beside it. `bytecode.rs` makes what does.
-fn is_bytecode(path: &str) -> bool {
-    path.split('/').any(|part| part == pyc::FOLDER)
-}
-
 /// All values, or every error there is: the first, with what the others say as
 /// notes.
 fn all<T>(results: Vec<Result<T, Error>>) -> Result<Vec<T>, Error> {
@@ -336,169 +150,6 @@ fn all<T>(results: Vec<Result<T, Error>>) -> Result<Vec<T>, Error> {
             Err(Error::Packages(notes.fold(report, Report::note)))
         }
     }
-}
-
-/// `report` with the first findings as notes, and how many more there are.
-pub(crate) fn listed(mut report: Report, findings: Vec<String>) -> Report {
-    let more = findings.len().saturating_sub(SHOWN);
-    for finding in findings.into_iter().take(SHOWN) {
-        report = report.note(finding);
-    }
-    match more {
-        0 => report,
-        more => report.note(format!("and {more} more")),
-    }
-}
-
-fn contents(source: &Source) -> Result<Contents, Error> {
-    if matches!(source.kind, SourceKind::Wheel | SourceKind::Sdist) {
-        return unpack(source);
-    }
-    let mut contents = Contents::default();
-    for SourceFile { path, target } in source.files()? {
-        let content = match path.is_dir() {
-            true => Content::EmptyFolder,
-            false => Content::File(path),
-        };
-        // WebAssembly's paths are UTF-8: no guest could name the file.
-        let Some(path) = guest_path(&target) else {
-            let shown = target.display();
-            let note = format!("`{shown}` is left out: its name is not UTF-8");
-            contents.notes.push(note);
-            continue;
-        };
-        contents.members.push(Member { path, content });
-    }
-    if let SourceKind::Project(layout) = &source.kind {
-        contents.warnings = layout.warnings.clone();
-        contents.notes.extend(layout.notes.iter().cloned());
-        let mut add = |path: &str, content: &[u8]| {
-            contents.members.push(Member {
-                path: path.to_owned(),
-                content: Content::Bytes(content.to_owned()),
-            });
-        };
-        for (path, content) in &layout.made {
-            add(path, content);
-        }
-        if let Some(folder) = &layout.dist_info {
-            let paths = contents.members.iter().map(|member| member.path.as_str());
-            let record = project::record(folder, paths);
-            contents.members.push(Member {
-                path: format!("{folder}/RECORD"),
-                content: Content::Bytes(record),
-            });
-        }
-    }
-    Ok(contents)
-}
-
-/// A path as Python writes it; `None` where Python could not.
-fn guest_path(relative: &Path) -> Option<String> {
-    let parts = relative.components().map(|part| part.as_os_str().to_str());
-    Some(parts.collect::<Option<Vec<_>>>()?.join("/"))
-}
-
-#[cfg(feature = "wheels")]
-fn unpack(source: &Source) -> Result<Contents, Error> {
-    let bytes = fs::read(&source.path).map_err(|e| Error::io("read", &source.path, e))?;
-    let unpacked = match source.kind {
-        SourceKind::Wheel => crate::archives::wheel::read(&source.file_name(), &bytes),
-        _ => crate::archives::sdist::read(&bytes),
-    };
-    let unpacked = unpacked.map_err(|problem| {
-        let shown = format!("{} cannot be used: {problem}", source.shown());
-        Error::Packages(Report::new(shown))
-    })?;
-    let members = unpacked.files.into_iter().map(|(path, content)| Member {
-        path,
-        content: Content::Bytes(content),
-    });
-    Ok(Contents {
-        members: members.collect(),
-        warnings: unpacked.warnings,
-        notes: unpacked.notes,
-    })
-}
-
-#[cfg(not(feature = "wheels"))]
-fn unpack(source: &Source) -> Result<Contents, Error> {
-    let what = match source.kind {
-        SourceKind::Wheel => "a wheel",
-        _ => "a source distribution",
-    };
-    Err(Error::Packages(
-        Report::new(format!(
-            "{} is {what}, which this crate reads with its feature `wheels` only",
-            source.shown()
-        ))
-        .hint(
-            "in [build-dependencies], write eryx-preinit-build = { version = \"0.1\", features = \
-             [\"wheels\"] }; or name the unpacked package folder",
-        ),
-    ))
-}
-
-/// Files of one source that are folders of another.
-fn in_a_file(tree: &mut Tree, sources: &[Source]) -> Vec<String> {
-    let mut clashes = Vec::new();
-    let mut full = Vec::new();
-    for (path, (index, _)) in tree.iter() {
-        let mut folder = path.as_str();
-        while let Some((above, _)) = folder.rsplit_once('/') {
-            match tree.get(above) {
-                // Empty in one source only.
-                Some((_, Content::EmptyFolder)) => full.push(above.to_owned()),
-                Some((other, _)) => clashes.push(format!(
-                    "`{above}` is a file of {}, and a folder of {}",
-                    sources[*other].shown(),
-                    sources[*index].shown()
-                )),
-                None => {}
-            }
-            folder = above;
-        }
-    }
-    for folder in full {
-        tree.remove(&folder);
-    }
-    clashes
-}
-
-/// Files and folders whose names are the same where case does not count.
-fn same_but_for_case(tree: &Tree, sources: &[Source]) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut folded: HashMap<String, (&str, usize)> = HashMap::new();
-    for (path, (index, _)) in tree {
-        let mut name = path.as_str();
-        loop {
-            let (other, first) = *folded.entry(name.to_lowercase()).or_insert((name, *index));
-            if other != name {
-                found.push(format!(
-                    "`{other}` from {} and `{name}` from {} are the same where case does not count",
-                    sources[first].shown(),
-                    sources[*index].shown()
-                ));
-                break;
-            }
-            match name.rsplit_once('/') {
-                Some((folder, _)) => name = folder,
-                None => break,
-            }
-        }
-    }
-    found.sort();
-    found.dedup();
-    found
-}
-
-/// Whether the file system of `dir` has two files for names that differ in case.
-fn tells_case_apart(dir: &Path) -> Result<bool, Error> {
-    let probe = dir.join("case");
-    fs::write(&probe, "").map_err(|e| Error::io("write", &probe, e))?;
-    let apart = !dir.join("CASE").exists();
-    fs::remove_file(&probe).map_err(|e| Error::io("remove", &probe, e))?;
-    Ok(apart)
 }
 
 fn write(root: &Path, tree: &Tree) -> Result<(), Error> {
@@ -702,7 +353,7 @@ mod tests {
     fn names_that_differ_in_case_are_told_apart_where_the_file_system_does() {
         let dir = files(&[("up/PKG/x.py", ""), ("pkg/y.py", "")]);
         let staged = stage(dir.path(), &["up/PKG", "pkg"], &[]);
-        if !tells_case_apart(dir.path()).unwrap() {
+        if !crate::packages::merge::tells_case_apart(dir.path()).unwrap() {
             refused(staged, "are the same where case does not count");
             return;
         }

@@ -8,7 +8,7 @@ use crate::guest::engine::Compiler;
 use crate::guest::script::Setup;
 use crate::inputs::locate::Inputs;
 use crate::inputs::stdlib::StdlibSource;
-use crate::packages::libraries::LinkedLibrary;
+use crate::packages::report::LinkedLibrary;
 use crate::store::digest::{Digest, KeyBuilder};
 use crate::wasm::bodies::Bodies;
 use std::path::Path;

@@ -1,10 +1,12 @@
 //! Which files the build back ends other than setuptools would install.
 
-use crate::archives::project::discover::fits;
+use crate::archives::project::discover::{Search, fits};
 use crate::archives::project::names::{import_name, normal_name};
+use crate::archives::project::plan::Plan;
+use crate::archives::project::said::Said;
+use crate::archives::project::setuptools;
 use crate::archives::project::value::Value;
 use crate::archives::project::view::{join, normal};
-use crate::archives::project::{Plan, Said, setuptools};
 
 /// Takes what the project's own back end would take: nothing, if its rules find nothing.
 pub(super) fn follow(plan: &mut Plan<'_>, said: &Said) {
@@ -246,7 +248,7 @@ fn poetry(plan: &mut Plan<'_>, said: &Said) {
                 take_pattern(plan, &join(from, include), &sources);
             }
             // All that is in the folder.
-            true => plan.search(from, super::Search::SOURCES),
+            true => plan.search(from, Search::SOURCES),
             false => plan.take_named(&join(from, include), &join(to, include)),
         }
     }
@@ -284,8 +286,8 @@ fn pdm(plan: &mut Plan<'_>, said: &Said) {
         && let Some(folder) = normal(&folder)
     {
         let search = match folder.is_empty() {
-            true => super::Search::FLAT,
-            false => super::Search::SOURCES,
+            true => Search::FLAT,
+            false => Search::SOURCES,
         };
         plan.search(&folder, search);
     }

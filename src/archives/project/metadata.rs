@@ -1,26 +1,14 @@
 //! What `importlib.metadata` says of a project: its name, version, requirements and entry
 //! points, from where the project says them.
 
+use crate::archives::project::headers::field;
 use crate::archives::project::names::{dist_info, import_name, normal_name};
+use crate::archives::project::plan::{Part, Plan};
+use crate::archives::project::said::Said;
 use crate::archives::project::value::Value;
 use crate::archives::project::view::{View, join, normal};
-use crate::archives::project::{Part, Plan, Said, ini, literal, setuptools};
+use crate::archives::project::{ini, literal, setuptools};
 use std::collections::BTreeMap;
-
-/// A header of WHEEL or METADATA.
-pub(crate) fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    fields(text, name).next()
-}
-
-/// All headers called `name`; the description below the first empty line is none.
-pub(crate) fn fields<'a>(text: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
-    text.lines()
-        .take_while(|line| !line.trim().is_empty())
-        .filter_map(move |line| {
-            let (key, value) = line.split_once(':')?;
-            key.eq_ignore_ascii_case(name).then_some(value.trim())
-        })
-}
 
 /// A distribution's metadata.
 pub(super) struct Metadata {

@@ -3,10 +3,13 @@
 //!
 //! <https://setuptools.pypa.io/en/latest/userguide/package_discovery.html>.
 
+use crate::archives::listing::named;
 use crate::archives::project::discover::Search;
+use crate::archives::project::ini;
+use crate::archives::project::plan::Plan;
+use crate::archives::project::said::Said;
 use crate::archives::project::value::Value;
-use crate::archives::project::view::{is_identifier, join};
-use crate::archives::project::{Plan, Said, ini, named};
+use crate::archives::project::view::{is_identifier, join, normal};
 use std::collections::BTreeMap;
 
 /// Folders that hold packages where neither `src` nor the project's own folder does.
@@ -310,7 +313,7 @@ impl Searched {
     fn run(&self, plan: &mut Plan<'_>) {
         let [include, exclude] = [&self.include, &self.exclude]
             .map(|list| list.iter().map(String::as_str).collect::<Vec<_>>());
-        let Some(folder) = super::view::normal(&self.folder) else {
+        let Some(folder) = normal(&self.folder) else {
             // Says so.
             plan.take(&self.folder, "");
             return;

@@ -1,6 +1,6 @@
 //! Projects of every back end, and what is taken of them.
 
-use super::view::Entry;
+use super::view::{Entry, join};
 use super::*;
 use std::collections::{BTreeMap, BTreeSet};
 
