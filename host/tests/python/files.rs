@@ -81,28 +81,3 @@ async fn input_is_what_was_given() {
         assert_eq!(output.stdout, "['']\n", "{runtime:?}");
     }
 }
-
-#[tokio::test]
-async fn there_is_no_network() {
-    for runtime in BOTH {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let code = format!(
-            "import socket\ntry:\n    socket.create_connection(('127.0.0.1', {port}), 1)\n\
-             except Exception as e:\n    print(type(e).__name__, e)"
-        );
-        let mut sandbox = runtime.python().sandbox().build().await.unwrap();
-        let output = sandbox.execute(&code).await.unwrap();
-        assert!(
-            output.stdout.contains("not offered by this host"),
-            "{runtime:?}: {output:?}"
-        );
-        let error = listener.accept().unwrap_err();
-        assert_eq!(
-            error.kind(),
-            std::io::ErrorKind::WouldBlock,
-            "somebody connected"
-        );
-    }
-}
