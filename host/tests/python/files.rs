@@ -81,3 +81,26 @@ async fn input_is_what_was_given() {
         assert_eq!(output.stdout, "['']\n", "{runtime:?}");
     }
 }
+
+#[tokio::test]
+async fn the_environment_is_what_was_given() {
+    for runtime in BOTH {
+        let builder = runtime.python().sandbox();
+        let builder = builder.env("GREETING", "hällo").env("EMPTY", "");
+        let mut sandbox = builder.build().await.unwrap();
+        let code = "
+import os
+assert os.environ['GREETING'] == os.getenv('GREETING') == 'hällo'
+result = sorted(os.environ)
+";
+        let output = sandbox.execute(code).await.unwrap();
+        let expected = eryx_preinit::json!(["EMPTY", "GREETING"]);
+        assert_eq!(output.result, Some(expected), "{runtime:?}");
+        let mut without = runtime.python().sandbox().build().await.unwrap();
+        let output = without
+            .execute("import os\nresult = dict(os.environ)")
+            .await
+            .unwrap();
+        assert_eq!(output.result, Some(eryx_preinit::json!({})), "{runtime:?}");
+    }
+}
