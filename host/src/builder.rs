@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::export::{self, Execute};
 use crate::host::Host;
 use crate::limits::{Limits, MemoryLimit, Stop};
+use crate::network::Network;
 use crate::output::{Pipe, Printed, Sink, Stream};
 use crate::python::Python;
 use crate::sandbox::Sandbox;
@@ -30,6 +31,7 @@ pub struct SandboxBuilder {
     mounts: Vec<(PathBuf, String, FsPerms)>,
     sink: Option<Sink>,
     result_variable: Option<String>,
+    network: Network,
     data: Option<Box<dyn Any + Send>>,
     wasi: WasiCtxBuilder,
 }
@@ -50,6 +52,7 @@ impl SandboxBuilder {
             mounts: Vec::new(),
             sink: None,
             result_variable: None,
+            network: Network::default(),
             data: None,
             wasi,
         }
@@ -153,6 +156,19 @@ impl SandboxBuilder {
     /// one that has the same name.
     pub fn callback_with(mut self, callback: Callback) -> Self {
         self.callbacks.add(callback);
+        self
+    }
+
+    /// Lets Python connect by TCP, where `allow` says so for a host name or address and a
+    /// port. Without it there is no network. TLS needs a host function of the program's
+    /// own: see [`Snapshot::linker`](crate::Snapshot::linker).
+    ///
+    /// `allow` sees the name as Python gave it. Where a name leads is for who runs its
+    /// DNS to say, so allow only names that you trust.
+    ///
+    /// A tokio runtime that executes must have IO enabled.
+    pub fn tcp(mut self, allow: impl Fn(&str, u16) -> bool + Send + Sync + 'static) -> Self {
+        self.network = Network::new(allow);
         self
     }
 
@@ -273,6 +289,7 @@ impl SandboxBuilder {
             callbacks: Arc::new(self.callbacks),
             printed,
             deadline: None,
+            network: self.network,
             data: self.data,
         };
         let mut store = Store::new(self.python.engine(), host);

@@ -2,6 +2,7 @@
 
 use crate::callback::Callbacks;
 use crate::limits::MemoryLimit;
+use crate::network::Network;
 use crate::output::Printed;
 use std::any::Any;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ pub struct Host {
     pub(crate) printed: Printed,
     /// When the running execution has to be done.
     pub(crate) deadline: Option<Instant>,
+    pub(crate) network: Network,
     pub(crate) data: Option<Box<dyn Any + Send>>,
 }
 

@@ -8,6 +8,7 @@
 use crate::answer::{answer, neutral};
 use crate::clock::Sleep;
 use crate::host::Host;
+use crate::network;
 use crate::output::Stream;
 use std::time::{Duration, Instant};
 use wasmtime::component::types::{ComponentFunc, ComponentItem, Type};
@@ -30,6 +31,9 @@ pub(crate) fn linker(engine: &Engine, component: &Component) -> Result<Linker<Ho
                 let mut instance = linker.instance(name)?;
                 for (member, item) in interface.exports(engine) {
                     if let ComponentItem::ComponentFunc(func) = item.ty {
+                        if name == network::TCP && network::define(&mut instance, member, &func)? {
+                            continue;
+                        }
                         unknown(&mut instance, member, &format!("{name}#{member}"), &func)?;
                     }
                 }

@@ -77,6 +77,7 @@ mod export;
 mod host;
 mod imports;
 mod limits;
+mod network;
 mod output;
 mod pool;
 mod python;

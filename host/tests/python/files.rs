@@ -83,26 +83,24 @@ async fn input_is_what_was_given() {
 }
 
 #[tokio::test]
-async fn there_is_no_network() {
+async fn the_environment_is_what_was_given() {
     for runtime in BOTH {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let code = format!(
-            "import socket\ntry:\n    socket.create_connection(('127.0.0.1', {port}), 1)\n\
-             except Exception as e:\n    print(type(e).__name__, e)"
-        );
-        let mut sandbox = runtime.python().sandbox().build().await.unwrap();
-        let output = sandbox.execute(&code).await.unwrap();
-        assert!(
-            output.stdout.contains("not offered by this host"),
-            "{runtime:?}: {output:?}"
-        );
-        let error = listener.accept().unwrap_err();
-        assert_eq!(
-            error.kind(),
-            std::io::ErrorKind::WouldBlock,
-            "somebody connected"
-        );
+        let builder = runtime.python().sandbox();
+        let builder = builder.env("GREETING", "hällo").env("EMPTY", "");
+        let mut sandbox = builder.build().await.unwrap();
+        let code = "
+import os
+assert os.environ['GREETING'] == os.getenv('GREETING') == 'hällo'
+result = sorted(os.environ)
+";
+        let output = sandbox.execute(code).await.unwrap();
+        let expected = eryx_preinit::json!(["EMPTY", "GREETING"]);
+        assert_eq!(output.result, Some(expected), "{runtime:?}");
+        let mut without = runtime.python().sandbox().build().await.unwrap();
+        let output = without
+            .execute("import os\nresult = dict(os.environ)")
+            .await
+            .unwrap();
+        assert_eq!(output.result, Some(eryx_preinit::json!({})), "{runtime:?}");
     }
 }

@@ -4,6 +4,7 @@ mod callbacks;
 mod files;
 mod limits;
 mod many;
+mod network;
 mod output;
 mod prepared;
 mod reach;

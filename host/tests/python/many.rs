@@ -6,14 +6,12 @@ use std::time::Duration;
 
 #[tokio::test]
 async fn a_thousand_sandboxes_know_nothing_of_each_other() {
-    for runtime in BOTH {
-        let python = runtime.pooled(1);
-        for n in 0..1000 {
-            let mut sandbox = python.sandbox().build().await.unwrap();
-            let code = format!("assert 'n' not in globals()\nn = {n}\nprint(n)");
-            let output = sandbox.execute(&code).await.unwrap();
-            assert_eq!(output.stdout, format!("{n}\n"), "{runtime:?}");
-        }
+    let python = Runtime::V0_5.pooled(1);
+    for n in 0..1000 {
+        let mut sandbox = python.sandbox().build().await.unwrap();
+        let code = format!("assert 'n' not in globals()\nn = {n}\nprint(n)");
+        let output = sandbox.execute(&code).await.unwrap();
+        assert_eq!(output.stdout, format!("{n}\n"));
     }
 }
 

@@ -56,7 +56,7 @@ async fn exceptions_come_with_their_traceback_and_what_was_printed() {
         }
         let printed = sandbox.printed();
         assert_eq!(printed.stdout, "before\n", "{runtime:?}");
-        assert_eq!(printed.stderr.trim_end(), traceback, "{runtime:?}");
+        assert_eq!(printed.stderr.trim_end(), traceback.trim_end());
         let error = sandbox.execute("def").await.unwrap_err();
         assert!(
             error.to_string().contains("SyntaxError"),
