@@ -9,5 +9,7 @@ pub fn skipped(what: &str, why: &str) {
     #[expect(clippy::disallowed_methods, reason = "a switch for the tests alone")]
     let strict = std::env::var_os("ERYX_PREINIT_NO_SKIPS").is_some();
     assert!(!strict, "{what} cannot run here: {why}");
-    writeln!(std::io::stderr(), "skipped: {what}, since {why}").unwrap();
+    // Not `eprintln!`, which tests capture.
+    let mut stderr = std::io::stderr();
+    writeln!(stderr, "skipped: {what}, since {why}").unwrap();
 }
