@@ -56,6 +56,34 @@ fn the_same_inputs_give_the_same_bytes() {
 }
 
 #[test]
+fn secrets_made_before_the_snapshot_are_warned_of_also_from_the_cache() {
+    let dir = tempfile::tempdir().unwrap();
+    let secret = (
+        "app_secret",
+        "import os, secrets\nKEY = os.environ.get('KEY') or secrets.token_hex(16)\n\
+         def draw():\n    global KEY\n    KEY = secrets.token_hex(16)\n",
+    );
+    let build = |out: &str, on_restore: &[&str]| {
+        let mut builder = with_modules(&dir.path().join(out), &[secret]);
+        builder.config.on_restore = on_restore.iter().map(|&s| s.to_owned()).collect();
+        // As in a build script whose `main` is asynchronous.
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let artifacts = runtime
+            .unwrap()
+            .block_on(async { builder.build() })
+            .unwrap();
+        artifacts.warnings
+    };
+    let warnings = build("one", &[]);
+    let named = "`app_secret` draws from the system's randomness before the snapshot \
+                 (/site-packages/app_secret.py, line 2)";
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].starts_with(named), "{warnings:?}");
+    assert_eq!(build("two", &[]), warnings);
+    assert_eq!(build("three", &["app_secret:draw"]), [""; 0]);
+}
+
+#[test]
 fn nothing_changed_is_noticed_and_a_lost_or_edited_output_is_too() {
     let dir = tempfile::tempdir().unwrap();
     let builder = builder(dir.path(), &["json"]);

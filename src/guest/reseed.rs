@@ -352,7 +352,8 @@ SystemExit = ImportError = RuntimeError = __import__ = 1
         let code = code(&[vec![1, 0, 2]], &["a.b:c.d".to_owned()]);
         assert!(
             code.ends_with(
-                "{'seeds': [0x020001,], 'hooks': [('a.b', 'c.d'),], 'blocks': 20000})\n\
+                "{'seeds': [0x020001,], 'hooks': [('a.b', 'c.d'),], 'blocks': 20000, 'build': \
+                 ['PYTHONHOME','PYTHONPATH','PYTHONUNBUFFERED','PYTHONDONTWRITEBYTECODE',]})\n\
                  _eryx_preinit_reseed()\n"
             ),
             "{code}"
