@@ -59,7 +59,7 @@ fn code(text: &str) -> String {
 fn paths(code: &str) -> Vec<String> {
     let mut paths = Vec::new();
     for (at, _) in code.match_indices("crate::") {
-        if code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_') {
+        if code[..at].ends_with(|c: char| c.is_alphanumeric() || "_$".contains(c)) {
             continue;
         }
         let rest = &code[at + "crate::".len()..];
