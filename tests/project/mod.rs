@@ -179,6 +179,7 @@ impl Project {
             .env("CARGO_MANIFEST_DIR", self.path())
             .env("OUT_DIR", self.out())
             .env("PROFILE", "debug")
+            .env("ERYX_PREINIT_CACHE_DIR", shared("cache"))
             .envs(vars.iter().copied());
         Ran(command.output().unwrap())
     }
