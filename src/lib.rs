@@ -98,7 +98,7 @@ mod wasm;
 
 pub use artifacts::{Artifact, Artifacts};
 pub use builder::Builder;
-pub use config::{CompilerChoice, Config, CpuLevel, Extension, OptLevel, Precompile};
+pub use config::{CompilerChoice, Config, CpuLevel, Embed, Extension, OptLevel, Precompile};
 pub use error::{Error, Report};
 
 /// As [`run`], and has the consumer's own `eryx` make native code of the snapshot.

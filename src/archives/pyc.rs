@@ -38,6 +38,11 @@ pub(crate) fn belongs(pyc: &[u8], source: &[u8]) -> bool {
     header[..4] == MAGIC && header[4..8] == UNCHECKED_HASH && header[8..] == source_hash(source)
 }
 
+/// The code in a file of bytecode, as `marshal` wrote it.
+pub(crate) fn code(pyc: &[u8]) -> &[u8] {
+    pyc.get(HEADER_BYTES..).unwrap_or_default()
+}
+
 /// CPython's hash of a source (`_imp.source_hash`): SipHash-1-3 under the key
 /// ([`MAGIC`], 0). See "SipHash: a fast short-input PRF", Aumasson and Bernstein, 2012.
 fn source_hash(source: &[u8]) -> [u8; 8] {
@@ -80,8 +85,13 @@ fn round([a, b, c, d]: &mut [u64; 4]) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// Bytecode that belongs to `source`, of no code.
+    pub(crate) fn bytecode(source: &[u8]) -> Vec<u8> {
+        [&MAGIC[..], &UNCHECKED_HASH, &source_hash(source), b"code"].concat()
+    }
 
     #[test]
     fn bytecode_lies_where_cpython_looks_for_it() {
@@ -118,7 +128,8 @@ mod tests {
     #[test]
     fn only_the_bytecode_of_this_source_belongs_to_it() {
         let source = b"x = 1\n";
-        let mut pyc = [&MAGIC[..], &UNCHECKED_HASH, &source_hash(source), b"code"].concat();
+        let mut pyc = bytecode(source);
+        assert_eq!(code(&pyc), b"code");
         assert!(belongs(&pyc, source));
         assert!(!belongs(&pyc, b"x = 2\n"));
         assert!(!belongs(&pyc[..15], source));

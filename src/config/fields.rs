@@ -2,13 +2,13 @@
 
 use super::problems::{Problems, Seen, SeenExtensions};
 use super::rules::{
-    check_import, check_module, check_on_restore, check_output, check_package, check_path,
-    check_timeout, check_wheel_dir, module_problem,
+    check_embed_exclude, check_import, check_module, check_on_restore, check_output, check_package,
+    check_path, check_timeout, check_wheel_dir, module_problem,
 };
 use super::suggest::nearest;
 use super::text::{clip, show, toml};
 use super::units::{parse_duration, parse_size};
-use super::{CompilerChoice, EXTENSION_KEYS, Extension};
+use super::{CompilerChoice, EXTENSION_KEYS, Embed, Extension};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -282,24 +282,60 @@ impl Fields<'_, '_> {
         }
     }
 
+    pub(super) fn embed_exclude(&mut self, default: Vec<String>) -> Vec<String> {
+        let key = "embed-exclude";
+        match self.table.get(key) {
+            None => default,
+            Some(Value::Array(items)) => {
+                let what = "the name of a Python module";
+                self.names(key, items, what, check_embed_exclude)
+            }
+            Some(other) => {
+                let hint = other
+                    .as_str()
+                    .map(|text| format!("write {key} = [{}]", clip(&toml(&text.into()))));
+                self.problems
+                    .expected(key, "an array of strings", other, hint);
+                default
+            }
+        }
+    }
+
+    pub(super) fn embed(&mut self) -> Embed {
+        let expected = "\"all\" or \"none\"";
+        self.choice("embed", expected, Embed::ALL, Embed::name)
+    }
+
     pub(super) fn engine(&mut self) -> CompilerChoice {
-        let key = "engine";
         let expected = "\"auto\", \"winch\" or \"cranelift\"";
+        self.choice(
+            "engine",
+            expected,
+            CompilerChoice::ALL,
+            CompilerChoice::name,
+        )
+    }
+
+    /// One of `all`, by its name.
+    fn choice<T: Copy + Default, const N: usize>(
+        &mut self,
+        key: &str,
+        expected: &str,
+        all: [T; N],
+        name: fn(T) -> &'static str,
+    ) -> T {
         let Some(value) = self.table.get(key) else {
-            return CompilerChoice::default();
+            return T::default();
         };
         let Some(text) = value.as_str() else {
             self.problems.expected(key, expected, value, None);
-            return CompilerChoice::default();
+            return T::default();
         };
-        let known = CompilerChoice::ALL
-            .into_iter()
-            .find(|engine| engine.name() == text);
+        let known = all.into_iter().find(|choice| name(*choice) == text);
         known.unwrap_or_else(|| {
-            let hint = nearest(text, CompilerChoice::ALL.map(CompilerChoice::name))
-                .map(|near| format!("did you mean \"{near}\"?"));
+            let hint = nearest(text, all.map(name)).map(|near| format!("did you mean \"{near}\"?"));
             self.problems.expected(key, expected, value, hint);
-            CompilerChoice::default()
+            T::default()
         })
     }
 

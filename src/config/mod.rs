@@ -32,8 +32,9 @@ use paths::{
 };
 use problems::{Problems, Seen, SeenExtensions};
 use rules::{
-    check_cache_size, check_import, check_memory_limit, check_module, check_on_restore,
-    check_output, check_package, check_path, check_setup, check_timeout, check_wheel_dir,
+    check_cache_size, check_embed_exclude, check_import, check_memory_limit, check_module,
+    check_on_restore, check_output, check_package, check_path, check_setup, check_timeout,
+    check_wheel_dir,
 };
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -54,6 +55,9 @@ const KEYS: &[&str] = &[
     "setup",
     "setup-code",
     "trace",
+    "embed",
+    "embed-exclude",
+    "embed-sources",
     "engine",
     "strip",
     "fuse",
@@ -125,6 +129,15 @@ pub struct Config {
     /// events of every line that runs, and takes hundreds of times as long for it. Later
     /// runtimes trace when the program asks for it. Default: `false`.
     pub trace: bool,
+    /// `embed`: what the snapshot holds of the standard library and of the packages,
+    /// `"all"` or `"none"`. Default: `"none"`.
+    pub embed: Embed,
+    /// `embed-exclude`: modules that are not embedded, as dotted names, with all that is
+    /// in them. Default: [`Config::EMBED_EXCLUDE`].
+    pub embed_exclude: Vec<String>,
+    /// `embed-sources`: embed the sources of modules, too, which tracebacks and `inspect`
+    /// show. Default: `true`.
+    pub embed_sources: bool,
     /// `engine`: the compiler for the code that runs at build time, `"auto"`,
     /// `"winch"` or `"cranelift"`. Default: `"auto"`.
     pub engine: CompilerChoice,
@@ -189,6 +202,31 @@ impl Extension {
     }
 }
 
+/// What a snapshot holds of what Python may import.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Embed {
+    /// `"all"`: the standard library and the packages, so that instances import without
+    /// any folder.
+    All,
+    /// `"none"`: what was imported (the default). The rest is in the folders that the
+    /// program mounts.
+    #[default]
+    None,
+}
+
+impl Embed {
+    const ALL: [Self; 2] = [Self::All, Self::None];
+
+    /// The name as it is written in the block.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::None => "none",
+        }
+    }
+}
+
 /// The compiler for the code that runs at build time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -230,6 +268,9 @@ impl Default for Config {
             setup: None,
             setup_code: None,
             trace: false,
+            embed: Embed::default(),
+            embed_exclude: Self::EMBED_EXCLUDE.map(str::to_owned).into(),
+            embed_sources: true,
             engine: CompilerChoice::Auto,
             strip: true,
             fuse: true,
@@ -247,6 +288,21 @@ impl Default for Config {
 }
 
 impl Config {
+    /// What is not embedded unless `embed-exclude` says otherwise: modules of the standard
+    /// library that cannot work in WASI. They need Tk (`idlelib`, `tkinter`, `turtle`,
+    /// `turtledemo`), another library that is not there (`curses`), or processes
+    /// (`ensurepip`, `venv`); and `test` holds CPython's own tests.
+    pub const EMBED_EXCLUDE: [&str; 8] = [
+        "curses",
+        "ensurepip",
+        "idlelib",
+        "test",
+        "tkinter",
+        "turtle",
+        "turtledemo",
+        "venv",
+    ];
+
     /// Reads the `[package.metadata.eryx]` block of the `Cargo.toml` at
     /// `manifest`, as `cargo metadata` gives it. No block (or `null`) gives the
     /// defaults.
@@ -286,6 +342,9 @@ impl Config {
             setup: fields.path("setup"),
             setup_code: fields.setup_code(),
             trace: fields.boolean("trace", default.trace),
+            embed: fields.embed(),
+            embed_exclude: fields.embed_exclude(default.embed_exclude),
+            embed_sources: fields.boolean("embed-sources", default.embed_sources),
             engine: fields.engine(),
             strip: fields.boolean("strip", default.strip),
             fuse: fields.boolean("fuse", default.fuse),
@@ -324,6 +383,10 @@ impl Config {
         let mut seen = Seen::default();
         for (index, name) in self.on_restore.iter().enumerate() {
             check_on_restore(&mut problems, &mut seen, index, name);
+        }
+        let mut seen = Seen::default();
+        for (index, name) in self.embed_exclude.iter().enumerate() {
+            check_embed_exclude(&mut problems, &mut seen, index, name);
         }
         let mut seen = SeenExtensions::default();
         for (index, extension) in self.extensions.iter().enumerate() {

@@ -19,6 +19,9 @@ impl Config {
             setup,
             setup_code,
             trace,
+            embed,
+            embed_exclude,
+            embed_sources,
             engine,
             strip,
             fuse,
@@ -34,6 +37,7 @@ impl Config {
         } = self;
         add_names(key, "import", imports);
         add_names(key, "on-restore", on_restore);
+        add_names(key, "embed-exclude", embed_exclude);
         add_names(key, "setup-code", setup_code);
         for Extension { path, module } in extensions {
             add_paths(key, "extension", [path]);
@@ -46,13 +50,15 @@ impl Config {
         add_paths(key, "site-packages", site_packages);
         add_paths(key, "setup", setup);
         add_paths(key, "cache-dir", cache_dir);
-        key.part("engine", engine.name().as_bytes())
+        key.part("embed", embed.name().as_bytes())
+            .part("engine", engine.name().as_bytes())
             .part("output", output.as_bytes())
             .part("timeout", &timeout.as_nanos().to_le_bytes())
             .part("memory-limit", &memory_limit.to_le_bytes())
             .part("cache-size", &cache_size.to_le_bytes());
         for (label, on) in [
             ("trace", trace),
+            ("embed-sources", embed_sources),
             ("strip", strip),
             ("fuse", fuse),
             ("verify", verify),

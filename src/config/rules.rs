@@ -33,6 +33,15 @@ pub(super) fn check_import(
     check_name(problems, seen, format!("imports[{index}]"), name)
 }
 
+pub(super) fn check_embed_exclude(
+    problems: &mut Problems<'_>,
+    seen: &mut Seen<String>,
+    index: usize,
+    name: &str,
+) -> bool {
+    check_name(problems, seen, format!("embed-exclude[{index}]"), name)
+}
+
 pub(super) fn check_on_restore(
     problems: &mut Problems<'_>,
     seen: &mut Seen<String>,

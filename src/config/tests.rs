@@ -87,6 +87,9 @@ fn every_key_is_read() {
         "site-packages": "/abs/site",
         "setup": "python/warm.py",
         "trace": true,
+        "embed": "none",
+        "embed-exclude": ["tkinter", "a.b"],
+        "embed-sources": false,
         "engine": "winch",
         "strip": false,
         "fuse": false,
@@ -121,6 +124,9 @@ fn every_key_is_read() {
         setup: Some("/m/python/warm.py".into()),
         setup_code: None,
         trace: true,
+        embed: Embed::None,
+        embed_exclude: vec!["tkinter".into(), "a.b".into()],
+        embed_sources: false,
         engine: CompilerChoice::Winch,
         strip: false,
         fuse: false,
@@ -168,7 +174,7 @@ fn the_report_on_a_bad_block_word_for_word() {
     assert_eq!(
         format!("{error:?}"),
         r#"eryx-preinit-build failed in stage config: 12 problems in [package.metadata.eryx] of /m/Cargo.toml
-  - package.metadata.eryx.bundle: unknown key; the keys are `imports`, `on-restore`, `extensions`, `packages`, `wheel-dirs`, `runtime`, `stdlib`, `site-packages`, `setup`, `setup-code`, `trace`, `engine`, `strip`, `fuse`, `verify`, `output`, `timeout`, `memory-limit`, `cache-dir`, `cache-size`, `warn-unoptimized`, `summary` and `precompile`
+  - package.metadata.eryx.bundle: unknown key; the keys are `imports`, `on-restore`, `extensions`, `packages`, `wheel-dirs`, `runtime`, `stdlib`, `site-packages`, `setup`, `setup-code`, `trace`, `embed`, `embed-exclude`, `embed-sources`, `engine`, `strip`, `fuse`, `verify`, `output`, `timeout`, `memory-limit`, `cache-dir`, `cache-size`, `warn-unoptimized`, `summary` and `precompile`
   - package.metadata.eryx.site_packages: unknown key; keys are written with `-`: `site-packages`
   - package.metadata.eryx.imports[2]: `os; rm` is not a Python module name (parts separated by `.`, each made of letters, digits and `_` and not starting with a digit)
   - package.metadata.eryx.imports[3]: `json` repeats imports[0]
@@ -1050,7 +1056,9 @@ fn the_documents_list_every_choice() {
 
     let compilers = CompilerChoice::ALL.map(|choice| quoted(choice.name()));
     let opt_levels = OptLevel::ALL.map(|level| quoted(level.name()));
+    let embeds = Embed::ALL.map(|choice| quoted(choice.name()));
     for (heading, key, choices) in [
+        ("## Keys", "embed", &embeds[..]),
         ("## Keys", "engine", &compilers),
         ("## Native code", "compiler", &compilers),
         ("## Native code", "opt-level", &opt_levels),

@@ -16,6 +16,12 @@
 //! would follow -1, but none runs between the snapshot and the hook: the hook comes before
 //! the first code, and start-up, which does read it, is over.
 
+/// Where the guest sees the standard library.
+pub(crate) const STDLIB: &str = "/python-stdlib";
+
+/// Where the guest sees the packages.
+pub(crate) const SITE_PACKAGES: &str = "/site-packages";
+
 /// What the guest sees at build time.
 pub(crate) const BUILD: &[(&str, &str)] = &[
     ("PYTHONHOME", "/python-stdlib"),

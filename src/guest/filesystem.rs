@@ -18,7 +18,7 @@
 use crate::error::{Error, Report};
 use crate::guest::scratch::{self, Budget, ENTRY_BYTES, within_scratch};
 use crate::store::files::TEMPORARY;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 use wasmtime::component::{HasData, Resource};
@@ -44,6 +44,8 @@ pub(crate) struct Files {
     paths: HashMap<u32, OpenPath>,
     /// Whether anything was opened.
     used: bool,
+    /// Files of packages that were opened since [`Files::watch`], if that was called.
+    by_path: Option<BTreeSet<String>>,
     budget: Arc<Budget>,
     scratch: tempfile::TempDir,
 }
@@ -69,9 +71,25 @@ impl Files {
         self.used
     }
 
-    fn opened(&mut self, folder: u32, name: &str, descriptor: u32) {
+    /// Has files of packages noted that are opened from now on.
+    pub(crate) fn watch(&mut self) {
+        self.by_path = Some(BTreeSet::new());
+    }
+
+    /// What was noted.
+    pub(crate) fn opened_by_path(&self) -> impl Iterator<Item = &str> {
+        self.by_path.iter().flatten().map(String::as_str)
+    }
+
+    fn opened(&mut self, folder: u32, name: &str, descriptor: u32, is_file: bool) {
         let folder = self.paths.get(&folder).map_or("", |opened| &opened.path);
         let path = format!("{}/{name}", folder.trim_end_matches('/'));
+        if let Some(by_path) = &mut self.by_path
+            && is_file
+            && path.starts_with("/site-packages/")
+        {
+            by_path.insert(path.clone());
+        }
         self.paths
             .insert(descriptor, OpenPath { path, mount: false });
         self.used = true;
@@ -94,6 +112,7 @@ impl Files {
             directories: HashMap::new(),
             paths: HashMap::new(),
             used: false,
+            by_path: None,
             budget: Arc::default(),
             scratch,
         })
@@ -325,11 +344,12 @@ impl HostDescriptor for View<'_> {
             self.look(&fd, &path).await?;
         }
         let folder = fd.rep();
+        let is_file = !how.contains(OpenFlags::DIRECTORY);
         let opened = self
             .wasi
             .open_at(fd, PathFlags::SYMLINK_FOLLOW, path.clone(), how, flags)
             .await?;
-        self.files.opened(folder, &path, opened.rep());
+        self.files.opened(folder, &path, opened.rep(), is_file);
         Ok(opened)
     }
 

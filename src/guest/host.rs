@@ -7,6 +7,7 @@ use crate::guest::filesystem::{Files, View};
 use crate::guest::limits::MemoryLimit;
 use crate::guest::output::Output;
 use crate::guest::random::Randomness;
+use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 use wasmtime::ResourceLimiter;
@@ -114,6 +115,21 @@ impl Host {
         self.files.left_open()
     }
 
+    /// Has files of packages noted that are opened from now on.
+    pub(crate) fn watch_files(&mut self) {
+        self.files.watch();
+    }
+
+    /// The first file of each package that was opened since, unless imports or tracebacks
+    /// read such files.
+    pub(crate) fn opened_by_path(&self) -> Vec<String> {
+        let mut packages = HashSet::new();
+        let files = self.files.opened_by_path();
+        let data = files.filter(|path| !is_code(path));
+        let first = data.filter(|path| packages.insert(path.split('/').nth(2)));
+        first.map(str::to_owned).collect()
+    }
+
     /// The host's folder behind /tmp.
     pub(crate) fn scratch(&self) -> &Path {
         self.files.scratch()
@@ -122,6 +138,11 @@ impl Host {
     /// The store's memory limiter.
     pub(crate) fn limiter(&mut self) -> &mut dyn ResourceLimiter {
         &mut self.limits
+    }
+
+    /// Has the guest's memory stay as large as it is, or lets it grow again.
+    pub(crate) fn fix_memory(&mut self, fixed: bool) {
+        self.limits.fix(fixed);
     }
 
     /// Whether the guest asked for more memory than it may have.
@@ -188,6 +209,13 @@ impl Host {
             files: &mut self.files,
         }
     }
+}
+
+/// Whether Python itself reads files of that name, to import them or to show their lines.
+fn is_code(path: &str) -> bool {
+    [".py", ".pyc", ".so", ".pth"]
+        .iter()
+        .any(|end| path.ends_with(end))
 }
 
 impl WasiView for Host {

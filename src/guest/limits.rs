@@ -19,6 +19,7 @@ pub(crate) struct MemoryLimit {
     granted: u64,
     reached: bool,
     lifted: bool,
+    fixed: bool,
     elements: usize,
 }
 
@@ -30,6 +31,7 @@ impl MemoryLimit {
             granted: 0,
             reached: false,
             lifted: false,
+            fixed: false,
             elements: 0,
         }
     }
@@ -42,6 +44,11 @@ impl MemoryLimit {
     /// Lets memories grow as they may, without counting it, or no longer.
     pub(crate) fn lift(&mut self, lifted: bool) {
         self.lifted = lifted;
+    }
+
+    /// Lets no memory grow, or those again that may.
+    pub(crate) fn fix(&mut self, fixed: bool) {
+        self.fixed = fixed;
     }
 
     /// `report`, with a note if the limit was reached.
@@ -64,6 +71,10 @@ impl ResourceLimiter for MemoryLimit {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
+        if self.fixed {
+            self.granted = 0;
+            return Ok(false);
+        }
         if self.lifted {
             self.granted = 0;
             return Ok(true);

@@ -20,6 +20,10 @@ impl Guest {
         if !script.trace {
             self.stop_tracing().await?;
         }
+        if let Some(archive) = script.embedded {
+            self.embed(archive).await?;
+            self.store.data_mut().watch_files();
+        }
         if script.watch {
             self.watch().await?;
         }
@@ -42,6 +46,7 @@ impl Guest {
             observed.watched = self.watched().await?;
         }
         self.note_draws("on-restore", &mut observed);
+        observed.opened_by_path = self.store.data().opened_by_path();
         observed.left_open = self.store.data().left_open();
         Ok((timing, observed))
     }

@@ -5,6 +5,8 @@ use std::time::Duration;
 /// What to run before the snapshot.
 pub(crate) struct Script<'a> {
     pub(crate) imports: &'a [String],
+    /// What Python is to import from memory: an archive (`packages/embed.rs`).
+    pub(crate) embedded: Option<&'a [u8]>,
     /// `Config::on_restore`.
     pub(crate) on_restore: &'a [String],
     /// What runs after the imports.
@@ -48,6 +50,8 @@ pub(crate) struct Draw {
 pub(crate) struct Observed {
     /// Files that are still open, by their paths in the guest.
     pub(crate) left_open: Vec<String>,
+    /// A file of each package that opened one by its path, though it is embedded.
+    pub(crate) opened_by_path: Vec<String>,
     /// Whether instances see the environment variables of their host.
     pub(crate) environment_forgotten: bool,
     pub(crate) watched: Watched,

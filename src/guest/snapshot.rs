@@ -59,6 +59,10 @@ pub(crate) fn take(
         guest.check_isolation()?;
         let (mut timing, mut observed) = guest.run_script(guest_setup, script).await?;
         timing.start = start;
+        if script.embedded.is_some() {
+            guest.clean().await?;
+        }
+        // Nothing may be executed behind it.
         guest.reseed(script.on_restore).await?;
         guest.finalize().await?;
         guest.forget_environment(instrumented.environ);
@@ -77,12 +81,16 @@ pub(crate) fn record(
     instrumented: &Instrumented<'_>,
     component: &Component,
     guest_setup: &GuestSetup<'_>,
+    archive: Option<&[u8]>,
     scripts: &[String],
     failing: &[&str],
     finalize: bool,
 ) -> Result<Vec<u8>, Failure> {
     block_on(async {
         let mut guest = Guest::start(component, guest_setup, Duration::from_secs(600)).await?;
+        if let Some(archive) = archive {
+            guest.embed(archive).await?;
+        }
         for script in scripts {
             if let Err(message) = guest.execute(script, "script").await? {
                 panic!("{message}");
@@ -100,6 +108,7 @@ pub(crate) fn record(
             guest.before_snapshot().await?;
             guest.watched().await?;
             guest.places().await?;
+            guest.clean().await?;
             // The hook is called behind the snapshot, which is too late to be recorded.
             let on_restore = ["random:seed".to_owned()];
             guest.import_hooks(&on_restore).await?;

@@ -2,6 +2,7 @@
 
 pub(crate) mod bytecode;
 pub(crate) mod contents;
+pub(crate) mod embed;
 pub(crate) mod libraries;
 pub(crate) mod merge;
 pub(crate) mod namespace;

@@ -12,6 +12,7 @@ use crate::guest::snapshot::{self, Instrumented};
 use crate::packages::tree::SitePackages;
 use crate::pipeline::bytecode::Bytecode;
 use crate::pipeline::context::Context;
+use crate::pipeline::embed;
 use crate::pipeline::keys::{self, Keys};
 use crate::pipeline::link::{Linked, not_understood};
 use crate::store::cache::{EntryKind, Made};
@@ -76,6 +77,9 @@ impl<'a> Way<'a> {
         })
     }
 }
+
+/// What running Python gives.
+type Snapshot = (Vec<u8>, Timing, Observed);
 
 /// Why an attempt did not give a snapshot.
 enum Attempt {
@@ -202,23 +206,39 @@ impl Attempts<'_> {
                 scope.spawn(|| self.store_code(way, &component));
             }
             let kept = scope.spawn(|| self.linked.keep(self.cx));
-            let taken = self
-                .compile_sources(way, &component, &setup)
-                .and_then(|()| {
-                    let script = self.script();
-                    let taken = snapshot::take(instrumented, &component, &setup, &script);
-                    Ok(taken?)
-                });
+            let taken = self.take(way, instrumented, &component, &setup);
             (taken, kept.join())
         });
-        let (taken, timing, observed) = taken?;
+        let (embedded, (taken, timing, observed)) = taken?;
+        let script = self.script(embedded.as_ref());
         self.say_taken(&timing, &observed);
         let mut findings = frozen(&observed);
-        findings.extend(self.who_draws(&component, &setup, &observed));
+        findings.extend(self.who_draws(&component, &setup, &script, &observed));
         kept.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        let hooks = observed.hooks(&self.script());
+        let hooks = observed.hooks(&script);
         let wasm = self.finish(way, &taken, &setup, hooks)?;
         Ok((wasm, findings))
+    }
+
+    /// The archive in the snapshot, if there is one, and what running Python gives, which
+    /// first compiles what nobody compiled yet.
+    fn take(
+        &self,
+        way: Way<'_>,
+        instrumented: &Instrumented<'_>,
+        component: &Component,
+        setup: &GuestSetup<'_>,
+    ) -> Result<(Option<Blob>, Snapshot), Attempt> {
+        self.compile_sources(way, component, setup)?;
+        let embedded = embed::archive(
+            self.cx,
+            self.keys,
+            self.guest.stdlib,
+            self.guest.site_packages.tree.as_deref(),
+        )?;
+        let script = self.script(embedded.as_ref());
+        let taken = snapshot::take(instrumented, component, setup, &script)?;
+        Ok((embedded, taken))
     }
 
     /// Has every source that Python sees compiled, as far as CPython compiles it.
@@ -253,9 +273,10 @@ impl Attempts<'_> {
         });
     }
 
-    fn script(&self) -> Script<'_> {
+    fn script<'s>(&'s self, embedded: Option<&'s Blob>) -> Script<'s> {
         let config = self.cx.config;
         Script {
+            embedded: embedded.map(|archive| &archive.bytes[..]),
             imports: &config.imports,
             on_restore: &config.on_restore,
             setup: self.guest.setup,
@@ -306,14 +327,14 @@ impl Attempts<'_> {
         &self,
         component: &Component,
         setup: &GuestSetup<'_>,
+        script: &Script<'_>,
         observed: &Observed,
     ) -> Vec<String> {
         if observed.draws.is_empty() {
             return Vec::new();
         }
         let log = self.cx.log;
-        let script = self.script();
-        let places = log.timed("who draws", || draws::places(component, setup, &script));
+        let places = log.timed("who draws", || draws::places(component, setup, script));
         // Without them, the warning says less.
         let places = places.unwrap_or_else(|failure| {
             log.say(&format!("cannot find who draws: {}", failure.into_error()));
@@ -423,6 +444,12 @@ fn frozen(observed: &Observed) -> Vec<String> {
              EBADF from it; close it in the code that opens it (an import, or the set-up)"
         )
     });
+    let opened = observed.opened_by_path.iter().map(|path| {
+        format!(
+            "`{path}` was opened by its path, which only an instance with the folder mounted can \
+             do: read it with `importlib.resources`, or mount the packages"
+        )
+    });
     let left_result = observed.left_result.then(|| {
         "the set-up leaves a global `result`: the runtime takes the answer of each `execute` from \
          that name, and removes it before the next; use another name"
@@ -433,7 +460,10 @@ fn frozen(observed: &Observed) -> Vec<String> {
          the build, not those of their host"
             .to_owned()
     });
-    let findings = left_open.chain(left_result).chain(unknown_environment);
+    let findings = left_open
+        .chain(opened)
+        .chain(left_result)
+        .chain(unknown_environment);
     findings.collect()
 }
 

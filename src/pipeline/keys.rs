@@ -8,6 +8,7 @@ use crate::guest::engine::Compiler;
 use crate::guest::script::Setup;
 use crate::inputs::locate::Inputs;
 use crate::inputs::stdlib::StdlibSource;
+use crate::packages::embed::Selection;
 use crate::packages::report::LinkedLibrary;
 use crate::store::digest::{Digest, KeyBuilder};
 use crate::wasm::bodies::Bodies;
@@ -19,6 +20,8 @@ const LINKER: &str = "wit-component 0.254";
 
 /// The keys of the steps that later ones name.
 pub(crate) struct Keys {
+    /// Of the archive of what Python may import, if there is to be one.
+    pub(crate) embedded: Option<Digest>,
     pub(crate) link: Digest,
     /// Also what the guest's randomness is derived from.
     pub(crate) content: Digest,
@@ -56,6 +59,8 @@ pub(crate) struct Content<'a> {
     pub(crate) on_restore: &'a [String],
     pub(crate) setup: Option<&'a Setup>,
     pub(crate) trace: bool,
+    /// The key of the archive in its memory.
+    pub(crate) embedded: Option<Digest>,
 }
 
 impl Content<'_> {
@@ -69,6 +74,9 @@ impl Content<'_> {
             .part("trace", &[u8::from(self.trace)]);
         if let Some(site_packages) = self.site_packages {
             key.part("site-packages", &site_packages.0);
+        }
+        if let Some(embedded) = self.embedded {
+            key.part("embedded", &embedded.0);
         }
         for import in self.imports {
             key.part("import", import.as_bytes());
@@ -113,6 +121,27 @@ pub(crate) fn code(
         .part("bodies", bodies.name().as_bytes());
     if bodies != Bodies::All {
         key.part("profile", &profile.0);
+    }
+    key.finish()
+}
+
+/// The archive of what Python may import. The bytecode in it follows from the sources
+/// and from the base libraries.
+pub(crate) fn embedded(
+    libraries: Digest,
+    stdlib: Digest,
+    site_packages: Option<Digest>,
+    selection: &Selection<'_>,
+) -> Digest {
+    let mut key = KeyBuilder::new("embedded");
+    key.part("libraries", &libraries.0)
+        .part("stdlib", &stdlib.0)
+        .part("sources", &[u8::from(selection.sources)]);
+    if let Some(site_packages) = site_packages {
+        key.part("site-packages", &site_packages.0);
+    }
+    for module in selection.exclude {
+        key.part("exclude", module.as_bytes());
     }
     key.finish()
 }

@@ -13,12 +13,14 @@
 pub(crate) mod attempts;
 pub(crate) mod bytecode;
 pub(crate) mod context;
+pub(crate) mod embed;
 pub(crate) mod keys;
 pub(crate) mod link;
 pub(crate) mod native;
 
 use crate::error::Error;
 use crate::guest::engine::{self, Compiler};
+use crate::guest::environment::{SITE_PACKAGES, STDLIB};
 use crate::inputs::locate::Inputs;
 use crate::inputs::read::ReadInputs;
 use crate::inputs::stdlib;
@@ -78,6 +80,7 @@ pub(crate) fn run(
         (EntryKind::Link, packages.keys.link),
         (EntryKind::Snapshot, packages.keys.snapshot),
     ];
+    used.extend(packages.keys.embedded.map(|key| (EntryKind::Embedded, key)));
     used.extend(native.iter().map(|native| (EntryKind::Native, native.key)));
     cx.cache.evict(cx.config.cache_size, &used);
     let warnings = &packages.site_packages.report.warnings;
@@ -153,8 +156,10 @@ fn keys(
         cx.config.fuse,
         libraries,
     );
+    let embedded = embed::key(cx.config, read);
     let content = Content {
         link,
+        embedded,
         stdlib: read.digests.stdlib,
         site_packages: read.digests.site_packages,
         epoch_seconds: cx.epoch_seconds,
@@ -170,6 +175,7 @@ fn keys(
         .map(|(compiler, engine)| (*compiler, engine::fingerprint(engine)))
         .collect();
     Keys {
+        embedded,
         link,
         content,
         snapshot: keys::snapshot(content, cx.config.verify, &engines),
@@ -179,10 +185,7 @@ fn keys(
 /// The folders that Python sees.
 fn mounts<'a>(stdlib: &'a Path, site_packages: &'a SitePackages) -> Vec<Mount<'a>> {
     let packages = site_packages.tree.as_deref();
-    let folders = [
-        (Some(stdlib), "/python-stdlib"),
-        (packages, "/site-packages"),
-    ];
+    let folders = [(Some(stdlib), STDLIB), (packages, SITE_PACKAGES)];
     folders
         .into_iter()
         .filter_map(|(folder, guest_path)| folder.map(|folder| Mount { folder, guest_path }))

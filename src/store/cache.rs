@@ -38,6 +38,8 @@ pub(crate) enum EntryKind {
     Code,
     /// Bytecode of a source; nothing where it does not compile.
     Bytecode,
+    /// What Python may import, as one archive.
+    Embedded,
     /// A finished component.
     Snapshot,
     /// Nothing: a snapshot of this code was loaded and ran.
@@ -49,10 +51,11 @@ pub(crate) enum EntryKind {
 }
 
 impl EntryKind {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Link,
         Self::Code,
         Self::Bytecode,
+        Self::Embedded,
         Self::Snapshot,
         Self::Verified,
         Self::Native,
@@ -64,6 +67,7 @@ impl EntryKind {
             Self::Link => "link",
             Self::Code => "code",
             Self::Bytecode => "bytecode",
+            Self::Embedded => "embedded",
             Self::Snapshot => "snapshot",
             Self::Verified => "verified",
             Self::Native => "native",

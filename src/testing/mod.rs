@@ -5,6 +5,7 @@ mod conformance;
 #[path = "../../tests/native/mod.rs"]
 mod native;
 
+use crate::config::Config;
 use crate::error::Error;
 use crate::guest::bytecode;
 use crate::guest::draws;
@@ -17,6 +18,7 @@ use crate::guest::snapshot;
 use crate::inputs::runtime;
 use crate::inputs::stdlib::{self, StdlibSource};
 use crate::packages::bytecode::Source;
+use crate::packages::embed::{self, Selection};
 use crate::wasm::bodies::{self, Bodies};
 use crate::wasm::link::Extension;
 use crate::wasm::{initialize, link};
@@ -89,6 +91,13 @@ impl Workbench {
         }
     }
 
+    /// Adds a file to /site-packages.
+    pub(crate) fn file(&self, name: &str, content: impl AsRef<[u8]>) {
+        let path = self.site_packages().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+
     /// Adds a copy of the package in `folder` to /site-packages.
     pub(crate) fn package(&self, name: &str, folder: &Path) {
         let target = self.site_packages().join(name);
@@ -100,6 +109,20 @@ impl Workbench {
                 false => drop(std::fs::copy(entry.path(), path).unwrap()),
             }
         }
+    }
+
+    /// What Python may import, as one archive.
+    pub(crate) fn archive(&self, sources: bool) -> Vec<u8> {
+        let site_packages = self.site_packages();
+        let folders = [
+            (self.stdlib.as_path(), environment::STDLIB),
+            (site_packages.as_path(), environment::SITE_PACKAGES),
+        ];
+        let selection = Selection {
+            exclude: &Config::default().embed_exclude,
+            sources,
+        };
+        embed::archive(&folders, &selection).unwrap()
     }
 
     pub(crate) fn site_packages(&self) -> PathBuf {
@@ -182,6 +205,7 @@ impl Workbench {
                 code: code.to_owned(),
             });
             let script = Script {
+                embedded: plan.embedded,
                 imports: &imports,
                 on_restore: &on_restore,
                 setup: setup.as_ref(),
@@ -222,6 +246,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) on_restore: &'a [&'a str],
     pub(crate) setup: Option<&'a str>,
     pub(crate) trace: bool,
+    pub(crate) embedded: Option<&'a [u8]>,
     /// In bytes, if not what is enough for everything.
     pub(crate) memory_limit: Option<u64>,
 }
@@ -268,6 +293,20 @@ impl Restorable<'_> {
             .run(entropy, environment, |component, guest_setup| {
                 snapshot::execute(component, guest_setup, scripts)
             });
+        executed.into_iter().map(|(result, _)| result).collect()
+    }
+
+    /// As [`execute`](Self::execute), where nothing is mounted.
+    pub(crate) fn execute_alone(&self, scripts: &[&str]) -> Vec<Result<String, String>> {
+        let executed = self.code.run(1, &[], |component, guest_setup| {
+            let empty = tempfile::tempdir().unwrap();
+            let alone = GuestSetup {
+                stdlib: empty.path(),
+                site_packages: empty.path(),
+                ..guest_setup.clone()
+            };
+            snapshot::execute(component, &alone, scripts)
+        });
         executed.into_iter().map(|(result, _)| result).collect()
     }
 

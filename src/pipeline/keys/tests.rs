@@ -144,6 +144,7 @@ fn plain_content() -> Content<'static> {
         on_restore: &[],
         setup: None,
         trace: false,
+        embedded: None,
     }
 }
 
@@ -335,5 +336,39 @@ fn every_key_of_precompile() {
             with(|p| p.memory_init_cow = false),
             with(|p| p.address_map = true),
         ]
+    });
+}
+
+#[test]
+fn the_archive_depends_on_what_is_in_it_and_the_snapshot_on_the_archive() {
+    let exclude = ["tkinter".to_owned()];
+    let key = |site_packages, exclude: &[String], sources| {
+        let selection = Selection { exclude, sources };
+        embedded(
+            digest("libraries"),
+            digest("stdlib"),
+            site_packages,
+            &selection,
+        )
+    };
+    let archives = || {
+        vec![
+            key(None, &[], true),
+            key(Some(digest("packages")), &[], true),
+            key(None, &exclude, true),
+            key(None, &[], false),
+        ]
+    };
+    all_differ(archives);
+    let content = |embedded| {
+        Content {
+            embedded,
+            ..plain_content()
+        }
+        .key()
+    };
+    all_differ(|| {
+        let archives = archives().into_iter().map(Some);
+        archives.chain([None]).map(content).collect()
     });
 }

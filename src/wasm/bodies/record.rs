@@ -11,12 +11,14 @@
 //! ```
 
 use super::*;
+use crate::config::Config;
 use crate::guest::engine::{self, Compiler};
 use crate::guest::host::{self, GuestSetup};
 use crate::guest::script::Script;
 use crate::guest::snapshot;
 use crate::inputs::runtime;
 use crate::inputs::stdlib::{self, StdlibSource};
+use crate::packages::embed::{self, Selection};
 use crate::wasm::{initialize, link};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -176,16 +178,23 @@ fn covered(snapshot: &[u8], original: &[u8]) -> Result<Vec<Vec<usize>>> {
 }
 
 /// Runs `scripts` in `component`; what ran, and the snapshot.
-fn run(component: &[u8], stdlib: &Path, scripts: &[String], finalize: bool) -> Vec<Vec<usize>> {
+fn run(
+    component: &[u8],
+    stdlib: &Path,
+    archive: Option<&[u8]>,
+    scripts: &[String],
+    finalize: bool,
+) -> Vec<Vec<usize>> {
     let instrumented_for_coverage = with_coverage(component).unwrap();
     let instrumented = snapshot::instrument(&instrumented_for_coverage).unwrap();
-    let engine = engine::engine(Compiler::Cranelift).unwrap();
-    let compiled = snapshot::compile(&engine, Compiler::Cranelift, &instrumented.skeleton).unwrap();
+    let engine = engine::engine(Compiler::Winch).unwrap();
+    let compiled = snapshot::compile(&engine, Compiler::Winch, &instrumented.skeleton).unwrap();
     let empty = tempfile::tempdir().unwrap();
     let snapshot = snapshot::record(
         &instrumented,
         &compiled,
         &guest_setup(stdlib, empty.path()),
+        archive,
         scripts,
         if finalize { &FAILING } else { &[] },
         finalize,
@@ -237,6 +246,7 @@ fn plain_snapshot(linked: &[u8], stdlib: &Path, imports: &[String]) -> Vec<u8> {
     let empty = tempfile::tempdir().unwrap();
     let script = Script {
         trace: false,
+        embedded: None,
         imports,
         on_restore: &[],
         setup: None,
@@ -271,18 +281,33 @@ fn record_profiles() {
     let stdlib_dir = tempfile::tempdir().unwrap();
     let archive = StdlibSource::Embedded.archive().unwrap().unwrap();
     let stdlib = stdlib::unpack_stdlib(&archive, stdlib_dir.path()).unwrap();
+    let selection = Selection {
+        exclude: &Config::default().embed_exclude,
+        sources: true,
+    };
+    let folders = [(stdlib.as_path(), crate::guest::environment::STDLIB)];
+    let archive = embed::archive(&folders, &selection).unwrap();
     let mut functions = BTreeMap::new();
     let mut kept = Vec::new();
     for package in std::env::split_paths(&packages) {
         let files = runtime::library_files(&package).unwrap();
         let linked = link::link(&runtime::load(&files, true).unwrap(), &[]).unwrap();
-        let start = run(&linked, &stdlib, &start_scripts(), true);
+        let mut start = run(&linked, &stdlib, None, &start_scripts(), true);
+        for (start, more) in start.iter_mut().zip(run(
+            &linked,
+            &stdlib,
+            Some(&archive),
+            &start_scripts(),
+            true,
+        )) {
+            start.extend(more);
+        }
         // What a statement needs differs a little with what was imported.
         let execute = [&[][..], &["json", "re"], &["asyncio", "logging", "random"]]
             .map(|imports| {
                 let imports: Vec<String> = imports.iter().map(|&s: &&str| s.to_owned()).collect();
                 let restored = plain_snapshot(&linked, &stdlib, &imports);
-                run(&restored, &stdlib, &execute_scripts(), false)
+                run(&restored, &stdlib, None, &execute_scripts(), false)
             })
             .into_iter()
             .reduce(|mut all, more| {
