@@ -376,18 +376,7 @@ impl Config {
     /// key as it is written in `Cargo.toml` (`imports[2]`, `memory-limit`).
     pub fn check(&self) -> Result<(), Error> {
         let mut problems = Problems::new(None);
-        let mut seen = Seen::default();
-        for (index, name) in self.imports.iter().enumerate() {
-            check_import(&mut problems, &mut seen, index, name);
-        }
-        let mut seen = Seen::default();
-        for (index, name) in self.on_restore.iter().enumerate() {
-            check_on_restore(&mut problems, &mut seen, index, name);
-        }
-        let mut seen = Seen::default();
-        for (index, name) in self.embed_exclude.iter().enumerate() {
-            check_embed_exclude(&mut problems, &mut seen, index, name);
-        }
+        self.check_names(&mut problems);
         let mut seen = SeenExtensions::default();
         for (index, extension) in self.extensions.iter().enumerate() {
             let key = format!("extensions[{index}]");
@@ -436,6 +425,21 @@ impl Config {
             precompile::check_target(&mut problems, target);
         }
         problems.finish()
+    }
+
+    fn check_names(&self, problems: &mut Problems<'_>) {
+        let mut seen = Seen::default();
+        for (index, name) in self.imports.iter().enumerate() {
+            check_import(problems, &mut seen, index, name);
+        }
+        let mut seen = Seen::default();
+        for (index, name) in self.on_restore.iter().enumerate() {
+            check_on_restore(problems, &mut seen, index, name);
+        }
+        let mut seen = Seen::default();
+        for (index, name) in self.embed_exclude.iter().enumerate() {
+            check_embed_exclude(problems, &mut seen, index, name);
+        }
     }
 
     /// Checks that the paths lead to what they should lead to.

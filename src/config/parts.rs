@@ -56,17 +56,13 @@ impl Config {
             .part("timeout", &timeout.as_nanos().to_le_bytes())
             .part("memory-limit", &memory_limit.to_le_bytes())
             .part("cache-size", &cache_size.to_le_bytes());
-        for (label, on) in [
-            ("trace", trace),
-            ("embed-sources", embed_sources),
-            ("strip", strip),
-            ("fuse", fuse),
-            ("verify", verify),
-            ("warn-unoptimized", warn_unoptimized),
-            ("summary", summary),
-        ] {
-            key.part(label, &[u8::from(*on)]);
-        }
+        add_flag(key, "trace", *trace);
+        add_flag(key, "embed-sources", *embed_sources);
+        add_flag(key, "strip", *strip);
+        add_flag(key, "fuse", *fuse);
+        add_flag(key, "verify", *verify);
+        add_flag(key, "warn-unoptimized", *warn_unoptimized);
+        add_flag(key, "summary", *summary);
         precompile
             .iter()
             .for_each(|precompile| precompile.parts(key));
@@ -110,4 +106,8 @@ fn add_paths<'a>(key: &mut KeyBuilder, label: &str, paths: impl IntoIterator<Ite
     for path in paths {
         key.part(label, path.as_os_str().as_encoded_bytes());
     }
+}
+
+fn add_flag(key: &mut KeyBuilder, label: &str, on: bool) {
+    key.part(label, &[u8::from(*on)]);
 }

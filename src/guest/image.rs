@@ -27,7 +27,6 @@ impl Guest {
 }
 
 /// The script, with memory that cannot grow if it is `full`.
-
 fn code(full: &str) -> String {
     format!("exec(compile('''{SCRIPT}''', '<eryx-preinit-build>', 'exec'), {{'full': {full}}})")
 }

@@ -64,7 +64,7 @@ show("walk", lambda: [m.name for m in pkgutil.walk_packages(["/site-packages"])]
 show("walk", lambda: [m.name for m in pkgutil.walk_packages(xml.__path__, "xml.")])
 show("get_data", lambda: pkgutil.get_data("pkg", "data/a.txt"))
 show("get_data", lambda: pkgutil.get_data("pkg", "data/gone.txt"))
-show("resolve_name", lambda: pkgutil.resolve_name("pkg.sub:fails"))
+show("resolve_name", lambda: pkgutil.resolve_name("pkg.sub:fails").__name__)
 
 files = importlib.resources.files("pkg")
 show("files", lambda: (str(files), files.name, files.is_dir(), files.is_file(), str(files.parent)))
@@ -99,7 +99,7 @@ show("locate", lambda: str(metadata.distribution("dist_name").locate_file("pkg")
 show("read", lambda: metadata.files("dist_name")[0].read_text()[:12])
 show("names", lambda: [d.name for d in metadata.distributions()])
 show("entry points", lambda: metadata.entry_points(group="group"))
-show("load", lambda: metadata.entry_points(group="group")["first"].load())
+show("load", lambda: metadata.entry_points(group="group")["first"].load().__name__)
 show("packages", lambda: metadata.packages_distributions())
 
 show("run_module", lambda: runpy.run_module("single", run_name="x")["value"])
