@@ -109,5 +109,5 @@ fn add_paths<'a>(key: &mut KeyBuilder, label: &str, paths: impl IntoIterator<Ite
 }
 
 fn add_flag(key: &mut KeyBuilder, label: &str, on: bool) {
-    key.part(label, &[u8::from(*on)]);
+    key.part(label, &[u8::from(on)]);
 }
