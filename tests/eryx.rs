@@ -18,6 +18,7 @@ fn eryx_0_5_runs_the_snapshot() {
             .env("ERYX_PRECOMPILE_BOOTSTRAP", "1")
             // As build dependencies have it: eryx is one, too.
             .env("CARGO_PROFILE_DEV_DEBUG", "0")
+            .env_remove("CARGO_PROFILE_DEV_OPT_LEVEL")
             .output()
             .unwrap()
     };

@@ -214,6 +214,7 @@ impl Project {
             .env("ERYX_PREINIT_CACHE_DIR", shared("cache"))
             // As build dependencies have it: what both sides use is compiled once.
             .env("CARGO_PROFILE_DEV_DEBUG", "0")
+            .env_remove("CARGO_PROFILE_DEV_OPT_LEVEL")
             .env_remove("DOCS_RS")
             .env_remove("RUSTFLAGS")
             .env_remove("CARGO_ENCODED_RUSTFLAGS");
