@@ -224,6 +224,7 @@ struct Locating<'a> {
     list: Vec<Source>,
     watch: Watch,
     locked: Vec<(PathBuf, Check)>,
+    #[cfg_attr(not(feature = "wheels"), expect(dead_code, reason = "for lock files"))]
     wheel_dirs: &'a [PathBuf],
 }
 

@@ -35,6 +35,7 @@ use crate::pipeline::native::{NativeCode, NativePlan};
 use crate::store::cache::{Entry, EntryKind, Lock, Made};
 use crate::store::digest::Blob;
 use std::path::{Path, PathBuf};
+use std::thread;
 use wasmtime::Engine;
 
 /// What the pipeline made.
@@ -61,10 +62,17 @@ pub(crate) fn run(
     native: Option<&NativePlan<'_>>,
 ) -> Result<Built, Error> {
     let engines = engine::candidates(cx.config.engine)?;
-    let (stdlib, packages) = rayon::join(
-        || stage_stdlib(cx, inputs, read),
-        || stage_packages(cx, inputs, read, &engines),
-    );
+    // Threads, not rayon's: one that waits for another build's lock would keep a worker
+    // from the build that holds it.
+    let (stdlib, packages) = thread::scope(|scope| {
+        let stdlib = scope.spawn(|| stage_stdlib(cx, inputs, read));
+        let packages = stage_packages(cx, inputs, read, &engines);
+        let stdlib = stdlib.join();
+        (
+            stdlib.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            packages,
+        )
+    });
     let (stdlib, packages) = (stdlib?, packages?);
     let bytecode = Bytecode {
         cx,
