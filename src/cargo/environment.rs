@@ -17,9 +17,9 @@ pub(crate) const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
 
 /// Cargo's own: any value but `0` or `false` keeps it off the network.
 const OFFLINE: &str = "CARGO_NET_OFFLINE";
-/// The last second for which Python's files, whose times are 64 bits of nanoseconds, have
-/// one: in July 2554.
-const EPOCH_MAX: u64 = u64::MAX / 1_000_000_000;
+/// The last second of 2261: Python counts 63 bits of nanoseconds, which end in April 2262,
+/// and the clock moves on while imports wait.
+const EPOCH_MAX: u64 = 9_214_646_399;
 
 /// Those that are ours to watch. Cargo itself tracks its own.
 const WATCHED: [&str; 4] = [CACHE_DIR, SKIP, DOCS_RS, SOURCE_DATE_EPOCH];
@@ -132,7 +132,8 @@ fn epoch(value: &OsStr) -> Result<u64, Error> {
     let shown = value.to_string_lossy();
     let refuse = |why: &str, hint: &str| {
         let summary = format!("{SOURCE_DATE_EPOCH} is {shown:?}, {why}");
-        let range = format!("a number of seconds since 1970, from 0 to {EPOCH_MAX} (July 2554)");
+        let range =
+            format!("a number of seconds since 1970, from 0 to {EPOCH_MAX} (the end of 2261)");
         Error::Config(Report::new(summary).note(range).hint(hint.to_owned()))
     };
     let hint = "set it to `git log -1 --format=%ct`, say, or unset it";
@@ -208,7 +209,7 @@ mod tests {
             "1.5",
             "+1",
             " 1",
-            "18446744074",
+            "9214646400",
             "99999999999999999999",
         ] {
             let text = said(bad);
@@ -216,14 +217,14 @@ mod tests {
                 text.contains(bad) && text.contains(SOURCE_DATE_EPOCH),
                 "{text}"
             );
-            assert!(text.contains("from 0 to 18446744073"), "{text}");
+            assert!(text.contains("from 0 to 9214646399"), "{text}");
         }
         let milliseconds = said("1667997441000");
         assert!(
             milliseconds.contains("the seconds are 1667997441"),
             "{milliseconds}"
         );
-        for good in ["0", "1700000000", "18446744073"] {
+        for good in ["0", "1700000000", "9214646399"] {
             assert_eq!(said(good), format!("Some({good})"));
         }
         assert_eq!(said(""), "None");

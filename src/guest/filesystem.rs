@@ -32,9 +32,15 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
 };
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult};
 
+/// The first second of 1980 and the last of 2107: `zipfile` raises for files that are from
+/// another time, as if the file and not the clock of the build were at fault.
+const ZIP_FIRST: u64 = 315_532_800;
+const ZIP_LAST: u64 = 4_354_819_199;
+
 /// What one run of the guest knows of its files.
 pub(crate) struct Files {
-    epoch_seconds: u64,
+    /// When every file seems to be from, in seconds since 1970.
+    file_seconds: u64,
     /// Inode numbers in the order the guest meets them.
     inodes: HashMap<(u64, u64), u64>,
     met: u64,
@@ -95,8 +101,8 @@ impl Files {
         self.used = true;
     }
 
-    /// `epoch_seconds` is the time every file seems to be from; /tmp is a folder in
-    /// `scratch`.
+    /// `epoch_seconds` is the time every file seems to be from, or the nearest that zip
+    /// files can hold; /tmp is a folder in `scratch`.
     ///
     /// # Errors
     /// [`Error::Io`] when the folder behind /tmp cannot be created.
@@ -106,7 +112,7 @@ impl Files {
             .tempdir_in(scratch)
             .map_err(|e| Error::io("create a folder in", scratch, e))?;
         Ok(Self {
-            epoch_seconds,
+            file_seconds: epoch_seconds.clamp(ZIP_FIRST, ZIP_LAST),
             inodes: HashMap::new(),
             met: 0,
             directories: HashMap::new(),
@@ -130,7 +136,7 @@ impl Files {
 
     fn normalise(&self, stat: DescriptorStat) -> DescriptorStat {
         let time = Some(Datetime {
-            seconds: self.epoch_seconds,
+            seconds: self.file_seconds,
             nanoseconds: 0,
         });
         DescriptorStat {
