@@ -7,7 +7,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 pub struct Project {
     dir: tempfile::TempDir,
@@ -76,14 +76,35 @@ pub fn runtime() -> PathBuf {
     runtime.manifest_path.parent().unwrap().into()
 }
 
-/// The `[dependencies]` of example-consumer: those of a host on plain Wasmtime, in
-/// the versions and with the features that let it share what the build side
-/// compiles.
-pub fn host_dependencies() -> String {
-    let manifest = std::fs::read_to_string(root().join("example-consumer/Cargo.toml")).unwrap();
-    let at = manifest.find("[dependencies]").unwrap();
-    manifest[at..].to_owned()
+/// The cache of all projects. Linked components and code are kept between runs of the
+/// tests; snapshots are not, so that these tests run Python.
+pub fn cache() -> PathBuf {
+    static CACHE: OnceLock<PathBuf> = OnceLock::new();
+    let cache = CACHE.get_or_init(|| {
+        let cache = shared("cache");
+        for kind in ["snapshot", "native", "reuse", "verified"] {
+            let _ = std::fs::remove_dir_all(cache.join(kind));
+        }
+        cache
+    });
+    cache.clone()
 }
+
+/// The `[dependencies]` of a host on plain Wasmtime, in the versions and with the features
+/// that let it share what the build side compiles.
+pub const HOST_DEPENDENCIES: &str = r#"[dependencies]
+anyhow = "1"
+tokio = { version = "1", features = ["rt", "time"] }
+wasmtime = { version = "48", default-features = false, features = ["runtime", "std", "async", "anyhow", "component-model", "component-model-async", "cranelift", "winch", "parallel-compilation", "pooling-allocator"] }
+wasmtime-wasi = { version = "48", default-features = false, features = ["p2"] }
+
+# For the features that the build side turns on in them.
+semver = "1"
+serde = "1"
+serde_core = "1"
+wasm-encoder = { version = "0.254", default-features = false, features = ["std", "component-model", "wasmparser"] }
+wasmparser = { version = "0.254", default-features = false, features = ["hash-collections"] }
+"#;
 
 impl Project {
     /// A package called `name`, in a folder called `folder`, with `block` as its
@@ -179,7 +200,7 @@ impl Project {
             .env("CARGO_MANIFEST_DIR", self.path())
             .env("OUT_DIR", self.out())
             .env("PROFILE", "debug")
-            .env("ERYX_PREINIT_CACHE_DIR", shared("cache"))
+            .env("ERYX_PREINIT_CACHE_DIR", cache())
             .envs(vars.iter().copied());
         Ran(command.output().unwrap())
     }
@@ -211,7 +232,7 @@ impl Project {
             .args(args)
             .arg("--offline")
             .env("CARGO_TARGET_DIR", shared("target"))
-            .env("ERYX_PREINIT_CACHE_DIR", shared("cache"))
+            .env("ERYX_PREINIT_CACHE_DIR", cache())
             // As build dependencies have it: what both sides use is compiled once.
             .env("CARGO_PROFILE_DEV_DEBUG", "0")
             .env_remove("CARGO_PROFILE_DEV_OPT_LEVEL")
