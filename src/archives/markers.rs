@@ -6,7 +6,9 @@
 //! <https://packaging.python.org/en/latest/specifications/pylock-toml/>.
 
 use pep508_rs::pep440_rs::{Version, VersionSpecifiers};
-use pep508_rs::{MarkerEnvironment, MarkerEnvironmentBuilder, MarkerTree, VerbatimUrl};
+use pep508_rs::{
+    MarkerEnvironment, MarkerEnvironmentBuilder, MarkerTree, Requirement, VerbatimUrl,
+};
 use std::str::FromStr;
 
 /// What CPython 3.14 for WASI says about itself (`os.name`, `sys.platform`,
@@ -26,21 +28,47 @@ pub(crate) const HERE: MarkerEnvironmentBuilder<'static> = MarkerEnvironmentBuil
     sys_platform: "wasi",
 };
 
+/// Where pep508_rs 0.9 expects an operator, it panics at the second half of a character.
+/// Names, versions and URLs are ASCII.
+const NOT_ASCII: &str = "it holds characters that are not ASCII";
+
+/// Reads a requirement.
+///
+/// # Errors
+/// Why it is none.
+pub(crate) fn requirement(text: &str) -> Result<Requirement<VerbatimUrl>, String> {
+    let text = text.trim();
+    if !text.is_ascii() {
+        return Err(NOT_ASCII.to_owned());
+    }
+    // Of a name that ends so, and that something follows, pep508_rs 0.9 panics.
+    let is_word = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let end = text.find(|c| !is_word(c)).unwrap_or(text.len());
+    let (name, rest) = text.split_at(end);
+    let extras = rest.trim_start().strip_prefix('[').unwrap_or_default();
+    let extras = extras.split([']', '@', ';']).next().unwrap_or_default();
+    let extras = extras.split(|c| !is_word(c));
+    let mut names = [name].into_iter().chain(extras);
+    if let Some(name) = names.find(|name| name.ends_with(['.', '_', '-'])) {
+        return Err(format!("the name `{}` ends in no letter", clip(name)));
+    }
+    Requirement::from_str(text).map_err(|e| clip(&e.to_string()))
+}
+
 /// Whether a marker holds here. Of what lock files can select by, no extras are chosen,
 /// and these `groups` of dependencies.
 ///
 /// # Errors
 /// Why it is no marker.
 pub(crate) fn holds(marker: &str, groups: &[String]) -> Result<bool, String> {
-    let marker = with_sets(marker, groups);
+    let wrong = |why: &str| format!("the marker `{}` is none: {}", clip(marker), clip(why));
+    if !marker.is_ascii() {
+        return Err(wrong(NOT_ASCII));
+    }
+    let replaced = with_sets(marker, groups);
     let here = MarkerEnvironment::try_from(HERE).map_err(|e| e.to_string())?;
-    let tree = MarkerTree::parse_str::<VerbatimUrl>(&marker).map_err(|e| {
-        format!(
-            "the marker `{}` is none: {}",
-            clip(&marker),
-            clip(&e.to_string())
-        )
-    })?;
+    let tree =
+        MarkerTree::parse_str::<VerbatimUrl>(&replaced).map_err(|e| wrong(&e.to_string()))?;
     Ok(tree.evaluate(&here, &[]))
 }
 
@@ -174,6 +202,25 @@ mod tests {
         ] {
             let problem = holds(wrong, &[]).unwrap_err();
             assert!(problem.contains("the marker"), "{problem}");
+        }
+    }
+
+    #[test]
+    fn names_that_end_oddly_are_refused() {
+        for wrong in [
+            "a- ",
+            "a-",
+            "a->=1",
+            "a.;x",
+            "a[b-]",
+            "a [b, c_ ] >=1",
+            "-",
+            "",
+        ] {
+            requirement(wrong).unwrap_err();
+        }
+        for good in ["a-b >= 1", "a[b-c,d]==1", " a.b ", "a @ https://e.org/[x-]"] {
+            requirement(good).unwrap();
         }
     }
 

@@ -1,6 +1,6 @@
 //! What packages say they need, against what is there.
 
-use crate::archives::markers::HERE;
+use crate::archives::markers::{HERE, requirement};
 use crate::archives::project::headers::{field, fields};
 use pep508_rs::pep440_rs::{Version, VersionSpecifiers};
 use pep508_rs::{
@@ -111,8 +111,7 @@ fn other_python(text: &str) -> Option<String> {
 fn requirements(
     metadata: &str,
 ) -> impl Iterator<Item = Result<Requirement<VerbatimUrl>, String>> + '_ {
-    fields(metadata, "Requires-Dist")
-        .map(|text| Requirement::from_str(text).map_err(|_| format!("`{text}`")))
+    fields(metadata, "Requires-Dist").map(|text| requirement(text).map_err(|_| format!("`{text}`")))
 }
 
 #[cfg(test)]
@@ -199,6 +198,7 @@ mod tests {
             &[
                 "Requires-Dist: speed; extra == 'fast'",
                 "Requires-Dist: ???",
+                "Requires-Dist: a->=1",
             ],
         );
         assert_eq!(
@@ -208,6 +208,7 @@ mod tests {
                 "app 1.0 needs lib>=2, <3, and site-packages has 3.1",
                 "lib 3.1 needs speed, which is not in site-packages: add it to `packages`",
                 "lib 3.1 has a requirement that is not understood: `???`",
+                "lib 3.1 has a requirement that is not understood: `a->=1`",
             ]
         );
     }

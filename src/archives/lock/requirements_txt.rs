@@ -6,11 +6,10 @@
 use super::pylock::decoded;
 use super::{Locked, LockedFile, Origin, add};
 use crate::archives::archive;
-use crate::archives::markers::{HERE, clip};
+use crate::archives::markers::{self, HERE, clip};
 use crate::store::checksum::{Check, Checksum};
 use pep508_rs::pep440_rs::Operator;
-use pep508_rs::{MarkerEnvironment, Requirement, VerbatimUrl, VersionOrUrl};
-use std::str::FromStr;
+use pep508_rs::{MarkerEnvironment, VersionOrUrl};
 
 /// What a file holds.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -115,8 +114,8 @@ fn requirement(line: &str) -> Result<Option<Locked>, String> {
             "`{shown}` is a path, which locks nothing: name it in `packages`"
         ));
     }
-    let requirement = Requirement::<VerbatimUrl>::from_str(text.trim())
-        .map_err(|e| format!("`{shown}` is no requirement: {}", clip(&e.to_string())))?;
+    let requirement =
+        markers::requirement(text).map_err(|e| format!("`{shown}` is no requirement: {e}"))?;
     let here = MarkerEnvironment::try_from(HERE).map_err(|e| e.to_string())?;
     if !requirement.evaluate_markers(&here, &[]) {
         return Ok(None);
