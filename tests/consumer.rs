@@ -431,7 +431,10 @@ fn real_packages_are_staged_watched_and_set_up() {
     // Another file may be moved over the set-up file, so its folder is watched.
     project.write("python/beside.py", "");
     assert!(units(&build(), name)[0].starts_with("Dirty"));
-    assert!(site_packages.exists(), "nothing that Python sees has changed");
+    assert!(
+        site_packages.exists(),
+        "nothing that Python sees has changed"
+    );
     project.write("python/mypkg/added.py", "");
     assert!(units(&build(), name)[0].starts_with("Dirty"));
     // The last result's packages were replaced by the new one's.
