@@ -12,6 +12,23 @@ use wasmtime_wasi::{HostMonotonicClock, HostWallClock};
 /// How far the guest's clocks move with each reading.
 pub(crate) const CLOCK_STEP_NANOS: u64 = 10_000;
 
+/// How much waiting, on all clocks together, counts as waiting without end: one year.
+/// Waiting takes no real time, so that a loop of `sleep(3600)` would otherwise run until
+/// the clock overflows.
+const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// The guest waited for longer than [`LONGEST_WAIT`].
+#[derive(Debug)]
+pub(crate) struct WaitedTooLong;
+
+impl std::fmt::Display for WaitedTooLong {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the guest waited for more than a year of its clock")
+    }
+}
+
+impl std::error::Error for WaitedTooLong {}
+
 /// A clock that moves when it is read or waited for, and at no other time: what the
 /// guest computes from it is the same in every build, and a loop that waits for a time
 /// to come still ends.
@@ -54,10 +71,15 @@ impl CountingClock {
             + Duration::from_nanos(self.slept.load(Ordering::Relaxed))
     }
 
-    pub(crate) fn sleep(&self, nanoseconds: u64) {
+    /// Moves the clock by `nanoseconds`, if that is not waiting without end.
+    pub(crate) fn sleep(&self, nanoseconds: u64) -> Result<(), WaitedTooLong> {
         let slept = self.slept.load(Ordering::Relaxed);
-        self.slept
-            .store(slept.saturating_add(nanoseconds), Ordering::Relaxed);
+        let slept = slept.saturating_add(nanoseconds);
+        if Duration::from_nanos(slept) > LONGEST_WAIT {
+            return Err(WaitedTooLong);
+        }
+        self.slept.store(slept, Ordering::Relaxed);
+        Ok(())
     }
 }
 
@@ -112,7 +134,7 @@ impl monotonic_clock::Host for Clocks<'_> {
     }
 
     fn subscribe_duration(&mut self, nanoseconds: u64) -> wasmtime::Result<Resource<DynPollable>> {
-        self.clock.sleep(nanoseconds);
+        self.clock.sleep(nanoseconds)?;
         self.wasi.subscribe_duration(0)
     }
 }

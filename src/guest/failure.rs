@@ -1,6 +1,7 @@
 //! Why a call into the guest did not return, and what to do about it.
 
 use crate::error::{Error, Report};
+use crate::guest::clock;
 use crate::guest::engine;
 use crate::guest::host::Host;
 use std::io;
@@ -73,6 +74,7 @@ impl Stop {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cause {
     TimedOut,
+    WaitedTooLong,
     Exited,
     MemoryLimit,
     NoMemory,
@@ -93,6 +95,9 @@ impl Cause {
         if error.is::<I32Exit>() {
             return Self::Exited;
         }
+        if error.is::<clock::WaitedTooLong>() {
+            return Self::WaitedTooLong;
+        }
         match error.downcast_ref::<Trap>() {
             Some(Trap::Interrupt) => Self::TimedOut,
             Some(Trap::StackOverflow) => Self::StackOverflow,
@@ -111,6 +116,11 @@ impl Cause {
     fn note(self, timeout: Duration) -> Option<String> {
         Some(match self {
             Self::TimedOut => format!("it ran longer than {timeout:?}"),
+            Self::WaitedTooLong => {
+                "it waits without end (`sleep` moves its clock and returns at once, and it slept \
+                 for more than a year)"
+                    .to_owned()
+            }
             Self::StackOverflow => format!(
                 "it used up the stack ({} MiB)",
                 engine::WASM_STACK_BYTES >> 20
@@ -135,6 +145,10 @@ impl Cause {
             Self::TimedOut => Some(
                 "is there an endless loop at import time? If it only is slow, raise `timeout` in \
                  [package.metadata.eryx]",
+            ),
+            Self::WaitedTooLong => Some(
+                "is there an endless loop at import time? Wait in the program, which starts after \
+                 the snapshot",
             ),
             Self::MemoryLimit => {
                 Some("raise `memory-limit` in [package.metadata.eryx] (at most \"4GiB\")")
@@ -162,7 +176,8 @@ impl Cause {
 
     /// Whether Wasmtime's own words say nothing more.
     fn is_said_in_full(self) -> bool {
-        matches!(self, Self::TimedOut | Self::Exited | Self::StackOverflow)
+        use Cause::*;
+        matches!(self, TimedOut | WaitedTooLong | Exited | StackOverflow)
     }
 }
 
@@ -213,6 +228,14 @@ mod tests {
                 Exited,
                 "ended the process",
                 "",
+                false,
+            ),
+            (
+                Stop::Error(clock::WaitedTooLong.into()),
+                false,
+                WaitedTooLong,
+                "without end",
+                "endless loop",
                 false,
             ),
             (error("no"), true, MemoryLimit, "", "`memory-limit`", false),
@@ -287,7 +310,7 @@ mod tests {
                 "{said}"
             );
             assert_eq!(cause.is_worth_a_retry(), retry, "{cause:?}");
-            let full = [TimedOut, Exited, StackOverflow].contains(&cause);
+            let full = [TimedOut, WaitedTooLong, Exited, StackOverflow].contains(&cause);
             assert_eq!(cause.is_said_in_full(), full, "{cause:?}");
         }
     }
