@@ -58,8 +58,8 @@ impl Builder {
     /// the build fails.
     ///
     /// # Errors
-    /// [`Error::Config`] outside a build script or when the block is invalid;
-    /// [`Error::Io`] when Cargo.toml cannot be read.
+    /// [`Stage::Config`](crate::Stage::Config) outside a build script or when the block is invalid;
+    /// [`Stage::Io`](crate::Stage::Io) when Cargo.toml cannot be read.
     pub fn from_env() -> Result<Self, Error> {
         let caller = Caller::build_script()?;
         let log = Log::stderr();

@@ -6,7 +6,7 @@ use crate::cargo::manifest::{self, Consumer};
 use crate::cargo::metadata::Graph;
 use crate::cargo::resolve::{self, Question, Wanted};
 use crate::config::Config;
-use crate::error::{Error, Report};
+use crate::error::{Error, Report, Stage};
 use crate::guest::host;
 use crate::guest::script::Setup;
 use crate::inputs::stamp::Stamp;
@@ -32,8 +32,8 @@ impl Caller {
     /// The build script that is running.
     ///
     /// # Errors
-    /// [`Error::Config`] outside a build script, or when the manifest is none;
-    /// [`Error::Io`] when it cannot be read.
+    /// [`Stage::Config`] outside a build script, or when the manifest is none;
+    /// [`Stage::Io`] when it cannot be read.
     pub(crate) fn build_script() -> Result<Self, Error> {
         let environment = Box::new(Environment::from_process()?);
         let path = &environment.manifest;
@@ -42,7 +42,7 @@ impl Caller {
             let hint = "have the build bring Cargo.toml along (with Bazel: in the `data` of the \
                         build script), or name the paths in build.rs with `Builder::new`, which \
                         does not read it";
-            Error::Io(Report::new(shown).source(e).hint(hint))
+            Stage::Io.error(Report::new(shown).source(e).hint(hint))
         })?;
         let manifest = KeyBuilder::new("manifest")
             // Cargo may give two checkouts the same OUT_DIR.
@@ -118,7 +118,7 @@ impl Caller {
     /// What runs after the imports.
     ///
     /// # Errors
-    /// [`Error::Io`] when the file cannot be read, [`Error::Setup`] when it is not
+    /// [`Stage::Io`] when the file cannot be read, [`Stage::Setup`] when it is not
     /// UTF-8.
     pub(crate) fn setup(&self, config: &Config) -> Result<Option<Setup>, Error> {
         if let Some(code) = &config.setup_code {
@@ -132,7 +132,7 @@ impl Caller {
         };
         let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
         let code = String::from_utf8(bytes).map_err(|e| {
-            Error::Setup(
+            Stage::Setup.error(
                 Report::new(format!("`{}` is not UTF-8", path.display()))
                     .source(e)
                     .hint("store the set-up file as UTF-8"),
@@ -154,7 +154,7 @@ impl Caller {
     /// rustc's flags changed.
     ///
     /// # Errors
-    /// [`Error::Graph`] with cargo's own words.
+    /// [`Stage::Graph`] with cargo's own words.
     pub(crate) fn graph(
         &self,
         stamp: &mut Stamp,
@@ -233,7 +233,7 @@ impl Caller {
     /// Tells cargo, where it is cargo that asks.
     ///
     /// # Errors
-    /// [`Error::Io`] for what cargo's protocol cannot carry, or a closed stdout.
+    /// [`Stage::Io`] for what cargo's protocol cannot carry, or a closed stdout.
     pub(crate) fn tell(&self, directives: &[Directive]) -> Result<(), Error> {
         match self {
             Self::BuildScript { .. } => directives::print(directives),

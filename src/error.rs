@@ -8,95 +8,110 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::path::Path;
 
-/// What went wrong, one variant for each stage of the pipeline.
+/// Where a build failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Stage {
+    /// The `[package.metadata.eryx]` block or the [`Builder`](crate::Builder)
+    /// holds something invalid. Every problem found is in the report.
+    Config,
+    /// `cargo metadata` failed, or the graph does not say which runtime to use.
+    Graph,
+    /// The runtime package or the standard library is missing or damaged.
+    Runtime,
+    /// The libraries could not be linked into one component.
+    Link,
+    /// Wasmtime refused its configuration on this host.
+    Engine,
+    /// The component could not be instrumented or compiled.
+    Compile,
+    /// The component could not be instantiated.
+    Instantiate,
+    /// A package could not be read, or does not go with the others.
+    Packages,
+    /// CPython failed while starting up.
+    PythonInit,
+    /// An import raised, exited, ran out of time or out of memory.
+    Import,
+    /// The code to run after the imports raised, exited, or ran out of time or
+    /// memory.
+    Setup,
+    /// The snapshot could not be written back into a valid component.
+    Transform,
+    /// The snapshot could not be compiled to native code.
+    Precompile,
+    /// The cache directory could not be used.
+    Cache,
+    /// Reading or writing a file failed.
+    Io,
+}
+
+impl Stage {
+    /// Its name in reports and in verbose output.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Config => "config",
+            Self::Graph => "graph",
+            Self::Runtime => "runtime",
+            Self::Link => "link",
+            Self::Engine => "engine",
+            Self::Compile => "compile",
+            Self::Instantiate => "instantiate",
+            Self::Packages => "packages",
+            Self::PythonInit => "python-init",
+            Self::Import => "import",
+            Self::Setup => "setup",
+            Self::Transform => "transform",
+            Self::Precompile => "precompile",
+            Self::Cache => "cache",
+            Self::Io => "io",
+        }
+    }
+
+    pub(crate) fn error(self, report: Report) -> Error {
+        Error {
+            stage: self,
+            report,
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// What went wrong, and where.
 ///
 /// `Display` is the one-line summary. `Debug` is the whole report (notes,
 /// Python's traceback, what the guest printed, causes, what to do next), because
 /// that is what `fn main() -> Result<(), eryx_preinit_build::Error>` prints.
-#[non_exhaustive]
-pub enum Error {
-    /// The `[package.metadata.eryx]` block or the [`Builder`](crate::Builder)
-    /// holds something invalid. Every problem found is in the report.
-    Config(Report),
-    /// `cargo metadata` failed, or the graph does not say which runtime to use.
-    Graph(Report),
-    /// The runtime package or the standard library is missing or damaged.
-    Runtime(Report),
-    /// The libraries could not be linked into one component.
-    Link(Report),
-    /// Wasmtime refused its configuration on this host.
-    Engine(Report),
-    /// The component could not be instrumented or compiled.
-    Compile(Report),
-    /// The component could not be instantiated.
-    Instantiate(Report),
-    /// A package could not be read, or does not go with the others.
-    Packages(Report),
-    /// CPython failed while starting up.
-    PythonInit(Report),
-    /// An import raised, exited, ran out of time or out of memory.
-    Import(Report),
-    /// The code to run after the imports raised, exited, or ran out of time or
-    /// memory.
-    Setup(Report),
-    /// The snapshot could not be written back into a valid component.
-    Transform(Report),
-    /// The snapshot could not be compiled to native code.
-    Precompile(Report),
-    /// The cache directory could not be used.
-    Cache(Report),
-    /// Reading or writing a file failed.
-    Io(Report),
+pub struct Error {
+    stage: Stage,
+    report: Report,
 }
 
 impl Error {
-    /// The report behind any variant.
+    /// What went wrong, in the parts it was found in.
     pub fn report(&self) -> &Report {
-        match self {
-            Self::Config(report)
-            | Self::Graph(report)
-            | Self::Runtime(report)
-            | Self::Link(report)
-            | Self::Engine(report)
-            | Self::Compile(report)
-            | Self::Instantiate(report)
-            | Self::Packages(report)
-            | Self::PythonInit(report)
-            | Self::Import(report)
-            | Self::Setup(report)
-            | Self::Transform(report)
-            | Self::Precompile(report)
-            | Self::Cache(report)
-            | Self::Io(report) => report,
-        }
+        &self.report
     }
 
-    /// The stage that failed, as it is named in verbose output.
-    pub fn stage(&self) -> &'static str {
-        match self {
-            Self::Config(_) => "config",
-            Self::Graph(_) => "graph",
-            Self::Runtime(_) => "runtime",
-            Self::Link(_) => "link",
-            Self::Engine(_) => "engine",
-            Self::Compile(_) => "compile",
-            Self::Instantiate(_) => "instantiate",
-            Self::Packages(_) => "packages",
-            Self::PythonInit(_) => "python-init",
-            Self::Import(_) => "import",
-            Self::Setup(_) => "setup",
-            Self::Transform(_) => "transform",
-            Self::Precompile(_) => "precompile",
-            Self::Cache(_) => "cache",
-            Self::Io(_) => "io",
-        }
+    /// Where it went wrong.
+    pub fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    pub(crate) fn note(self, note: impl Into<String>) -> Self {
+        self.stage.error(self.report.note(note))
     }
 
     /// An I/O failure on `path` while doing `action` ("read", "create", …).
     pub(crate) fn io(action: &str, path: &Path, source: std::io::Error) -> Self {
         let hint = io_hint(&source);
         let report = Report::new(format!("cannot {action} `{}`", path.display())).source(source);
-        Self::Io(match hint {
+        Stage::Io.error(match hint {
             Some(hint) => report.hint(hint),
             None => report,
         })
@@ -139,24 +154,21 @@ fn io_hint(source: &std::io::Error) -> Option<&'static str> {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.stage(), self.report().0.summary)
+        write!(f, "{}: {}", self.stage, self.report.0.summary)
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "eryx-preinit-build failed in stage {}: ", self.stage())?;
-        self.report().render(f)
+        write!(f, "eryx-preinit-build failed in stage {}: ", self.stage)?;
+        self.report.render(f)
     }
 }
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.report()
-            .0
-            .source
-            .as_ref()
-            .map(|source| &**source as &(dyn StdError + 'static))
+        let source = self.report.0.source.as_ref();
+        source.map(|source| &**source as &(dyn StdError + 'static))
     }
 }
 
@@ -299,7 +311,7 @@ mod tests {
 
     #[test]
     fn debug_is_the_whole_report() {
-        let error = Error::Import(
+        let error = Stage::Import.error(
             Report::new("cannot import `nope`")
                 .traceback_text("Traceback:\n  ModuleNotFoundError: nope\n")
                 .output_text("hello\n")
@@ -324,7 +336,7 @@ mod tests {
             std::io::Error::from(std::io::ErrorKind::StorageFull),
         );
         assert!(error.report().help().unwrap().contains("disk is full"));
-        assert_eq!(error.stage(), "io");
+        assert_eq!(error.stage(), Stage::Io);
     }
 
     #[test]

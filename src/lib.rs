@@ -99,7 +99,7 @@ mod wasm;
 pub use artifacts::{Artifact, Artifacts};
 pub use builder::Builder;
 pub use config::{CompilerChoice, Config, CpuLevel, Embed, Extension, OptLevel, Precompile};
-pub use error::{Error, Report};
+pub use error::{Error, Report, Stage};
 
 /// As [`run`], and has the consumer's own `eryx` make native code of the snapshot.
 ///

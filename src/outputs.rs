@@ -69,7 +69,7 @@ impl<'a> Output<'a> {
 /// Writes the outputs, all of them before the first takes its place.
 ///
 /// # Errors
-/// [`Error::Io`]; the old files, if any, are untouched unless renaming fails half-way.
+/// `Stage::Io`; the old files, if any, are untouched unless renaming fails half-way.
 pub(crate) fn publish(outputs: &Outputs<'_>) -> Result<Published, Error> {
     let component = std::iter::once(&outputs.component);
     let all = || {
@@ -146,7 +146,7 @@ pub(crate) fn publish_built(
 /// nothing in its place, so that `include_bytes!` and `include!` compile.
 ///
 /// # Errors
-/// [`Error::Io`].
+/// `Stage::Io`.
 pub(crate) fn placeholder(
     out_dir: &Path,
     config: &Config,

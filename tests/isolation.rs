@@ -1,7 +1,7 @@
 //! What a package sees, and can do, while it is imported at build time: tried
 //! from inside Python.
 
-use eryx_preinit_build::{Builder, Error};
+use eryx_preinit_build::{Builder, Stage};
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ fn builder(dir: &Path, code: &str) -> Builder {
 #[track_caller]
 fn report(builder: &Builder) -> String {
     match builder.build() {
-        Err(Error::Import(report)) => format!("{report:?}"),
+        Err(error) if error.stage() == Stage::Import => format!("{:?}", error.report()),
         Err(other) => panic!("another stage failed: {other:?}"),
         Ok(_) => panic!("it built"),
     }

@@ -5,7 +5,7 @@ mod native;
 mod runtime;
 mod skip;
 
-use eryx_preinit_build::{Error, Extension};
+use eryx_preinit_build::{Extension, Stage};
 use runtime::builder;
 use std::fs;
 
@@ -168,7 +168,7 @@ fn link_error(extensions: &[(&str, Vec<u8>)], parts: &[&str]) {
         builder.config.extensions.push(Extension::new(path));
     }
     let error = builder.build().unwrap_err();
-    assert!(matches!(error, Error::Link(_)), "{error:?}");
+    assert_eq!(error.stage(), Stage::Link, "{error:?}");
     let text = format!("{error:?}");
     for part in parts {
         assert!(text.contains(part), "{part} is not in:\n{text}");

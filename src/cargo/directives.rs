@@ -3,7 +3,7 @@
 //! Format: <https://doc.rust-lang.org/cargo/reference/build-scripts.html>.
 
 use crate::artifacts::Artifacts;
-use crate::error::{Error, Report};
+use crate::error::{Error, Report, Stage};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -58,14 +58,14 @@ fn shown(text: &str) -> String {
 /// All lines, in the order given, each once.
 ///
 /// # Errors
-/// [`Error::Io`] when a value holds a newline, which cargo's line format cannot
+/// [`Stage::Io`] when a value holds a newline, which cargo's line format cannot
 /// carry.
 pub(crate) fn render(directives: &[Directive]) -> Result<String, Error> {
     let mut lines: Vec<String> = Vec::with_capacity(directives.len());
     for directive in directives {
         let line = directive.to_string();
         if line.contains(['\n', '\r']) {
-            return Err(Error::Io(
+            return Err(Stage::Io.error(
                 Report::new(format!("cargo cannot be told about {line:?}"))
                     .note("its build-script protocol is line by line, and this holds a newline")
                     .hint("rename the file or folder"),
@@ -82,7 +82,7 @@ pub(crate) fn render(directives: &[Directive]) -> Result<String, Error> {
 /// Prints the directives for cargo.
 ///
 /// # Errors
-/// As [`render`], and [`Error::Io`] when stdout is closed.
+/// As [`render`], and [`Stage::Io`] when stdout is closed.
 pub(crate) fn print(directives: &[Directive]) -> Result<(), Error> {
     use std::io::Write;
     let text = render(directives)?;
@@ -96,10 +96,10 @@ pub(crate) fn print(directives: &[Directive]) -> Result<(), Error> {
 /// `path` as text, for directives.
 ///
 /// # Errors
-/// [`Error::Io`] when it is not UTF-8: cargo reads the protocol as UTF-8.
+/// [`Stage::Io`] when it is not UTF-8: cargo reads the protocol as UTF-8.
 pub(crate) fn text(path: &Path) -> Result<String, Error> {
     path.to_str().map(str::to_owned).ok_or_else(|| {
-        Error::Io(
+        Stage::Io.error(
             Report::new(format!("`{}` is not valid UTF-8", path.display()))
                 .hint("cargo's build-script protocol is UTF-8: move the project or target folder"),
         )
@@ -114,7 +114,7 @@ static FIRST: OnceLock<String> = OnceLock::new();
 /// script, whatever it is called.
 ///
 /// # Errors
-/// [`Error::Io`] when a path is not UTF-8.
+/// [`Stage::Io`] when a path is not UTF-8.
 pub(crate) fn variables(artifacts: &Artifacts) -> Result<Vec<Directive>, Error> {
     let path = &artifacts.component.path;
     let output = path.file_stem().unwrap_or_default().to_string_lossy();

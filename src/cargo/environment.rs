@@ -2,7 +2,7 @@
 
 use crate::cargo::directives::Directive;
 use crate::cargo::invocation::Invocation;
-use crate::error::{Error, Report};
+use crate::error::{Error, Report, Stage};
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
@@ -50,7 +50,7 @@ impl Environment {
     /// Reads the process environment.
     ///
     /// # Errors
-    /// [`Error::Config`] outside a build script, or when `SOURCE_DATE_EPOCH` is
+    /// [`Stage::Config`] outside a build script, or when `SOURCE_DATE_EPOCH` is
     /// not a time that Python has.
     pub(crate) fn from_process() -> Result<Self, Error> {
         #[expect(
@@ -74,7 +74,7 @@ impl Environment {
         };
         let required = |name: &str| {
             path(name).ok_or_else(|| {
-                Error::Config(
+                Stage::Config.error(
                     Report::new(format!("the variable {name} is not set"))
                         .note("cargo sets it for build scripts")
                         .hint(
@@ -127,14 +127,14 @@ impl Environment {
 }
 
 /// # Errors
-/// [`Error::Config`] with the variable, the value and the range.
+/// [`Stage::Config`] with the variable, the value and the range.
 fn epoch(value: &OsStr) -> Result<u64, Error> {
     let shown = value.to_string_lossy();
     let refuse = |why: &str, hint: &str| {
         let summary = format!("{SOURCE_DATE_EPOCH} is {shown:?}, {why}");
         let range =
             format!("a number of seconds since 1970, from 0 to {EPOCH_MAX} (the end of 2261)");
-        Error::Config(Report::new(summary).note(range).hint(hint.to_owned()))
+        Stage::Config.error(Report::new(summary).note(range).hint(hint.to_owned()))
     };
     let hint = "set it to `git log -1 --format=%ct`, say, or unset it";
     if shown.is_empty() || !shown.bytes().all(|digit| digit.is_ascii_digit()) {

@@ -1,7 +1,7 @@
 //! The consumer's own package, out of its Cargo.toml as it lies there: no cargo is asked,
 //! so it does not matter whether there is one, or what it thinks of the folders around.
 
-use crate::error::{Error, Report};
+use crate::error::{Error, Report, Stage};
 use serde_json::Value as Json;
 use std::path::{Component, Path, PathBuf};
 use toml::{Table, Value};
@@ -21,9 +21,9 @@ pub(crate) struct Consumer {
 /// The package of the Cargo.toml at `path`, which holds `text`.
 ///
 /// # Errors
-/// [`Error::Config`] when it is no manifest of a package.
+/// [`Stage::Config`] when it is no manifest of a package.
 pub(crate) fn consumer(path: &Path, text: &str) -> Result<Consumer, Error> {
-    let refused = |report: Report| Error::Config(report.hint("run `cargo check` for more"));
+    let refused = |report: Report| Stage::Config.error(report.hint("run `cargo check` for more"));
     let manifest: Table = text.parse().map_err(|e: toml::de::Error| {
         let shown = format!("`{}` cannot be read", path.display());
         refused(Report::new(shown).source(e))

@@ -1,7 +1,7 @@
 //! Which `eryx` and `eryx-runtime` packages the consumer's dependency graph holds, and
 //! which of them are to be used.
 
-use crate::error::{Error, Report};
+use crate::error::{Error, Report, Stage};
 use crate::store::digest::KeyBuilder;
 use cargo_metadata::semver::Version;
 use cargo_metadata::{Metadata, Node, Package, PackageId};
@@ -119,7 +119,7 @@ pub(crate) fn package_of<'a>(
         found == manifest || found.canonicalize().ok() == manifest.canonicalize().ok()
     };
     metadata.packages.iter().find(same).ok_or_else(|| {
-        Error::Graph(Report::new(format!(
+        Stage::Graph.error(Report::new(format!(
             "cargo metadata does not list the package of `{}`",
             manifest.display()
         )))
@@ -130,7 +130,7 @@ impl Graph {
     /// The consumer's `eryx`, if it has one.
     ///
     /// # Errors
-    /// [`Error::Graph`] when there are several and the consumer names none.
+    /// [`Stage::Graph`] when there are several and the consumer names none.
     pub(crate) fn eryx(&self) -> Result<Option<&Located>, Error> {
         only(&self.eryx, "eryx")
     }
@@ -139,7 +139,7 @@ impl Graph {
     /// one, the package the consumer itself depends on, or else the newest.
     ///
     /// # Errors
-    /// [`Error::Graph`] that says which versions there are and how to get the
+    /// [`Stage::Graph`] that says which versions there are and how to get the
     /// right one.
     pub(crate) fn runtime(&self) -> Result<&Located, Error> {
         match self.eryx()? {
@@ -151,7 +151,7 @@ impl Graph {
             None => Ok(self.runtimes.iter().max_by_key(|runtime| &runtime.version)),
         }?
         .ok_or_else(|| {
-            Error::Graph(
+            Stage::Graph.error(
                 Report::new("no `eryx-runtime` package in the dependency graph").hint(
                     "keep the default feature `runtime` of eryx-preinit-build, or add \
                      `eryx-runtime = \"0.14\"` to [target.'cfg(eryx_preinit_files)'.dependencies], \
@@ -182,7 +182,7 @@ impl Graph {
         for runtime in &self.runtimes {
             report = report.note(format!("there is eryx-runtime {}", runtime.version));
         }
-        Err(Error::Graph(report.hint(format!(
+        Err(Stage::Graph.error(report.hint(format!(
             "add `eryx-runtime = \"={eryx}\"` to \
              [target.'cfg(eryx_preinit_files)'.dependencies] of this package: it is located, and \
              never compiled"
@@ -209,7 +209,7 @@ fn only<'a>(found: &'a [Located], name: &str) -> Result<Option<&'a Located>, Err
                             package.dir.display()
                         ));
                     }
-                    Err(Error::Graph(report.hint(format!(
+                    Err(Stage::Graph.error(report.hint(format!(
                         "depend on one of them in this package's Cargo.toml (`{name} = \"=…\"`), \
                          or set `runtime` and `stdlib` in [package.metadata.eryx]"
                     ))))

@@ -12,7 +12,7 @@ use crate::cargo::invocation::Invocation;
 use crate::cargo::lock::{Dependency, Lock, Package};
 use crate::cargo::manifest::{Consumer, is_unpacked, workspace_root};
 use crate::cargo::metadata::{Graph, Located, locate, package_of};
-use crate::error::{Error, Report};
+use crate::error::{Error, Report, Stage};
 use crate::log::Log;
 use crate::store::digest::KeyBuilder;
 use cargo_metadata::{CargoOpt, Metadata, MetadataCommand};
@@ -79,7 +79,7 @@ pub(crate) fn top(
 /// The graph of the workspace as the consumer sees it.
 ///
 /// # Errors
-/// [`Error::Graph`] with cargo's own words, and what to do.
+/// [`Stage::Graph`] with cargo's own words, and what to do.
 pub(crate) fn graph(question: &Question<'_>) -> Result<Graph, Error> {
     let lock_file = question.top.with_extension("lock");
     let Ok(lock) = fs::read_to_string(&lock_file) else {
@@ -91,19 +91,17 @@ pub(crate) fn graph(question: &Question<'_>) -> Result<Graph, Error> {
             let root = package_of(&metadata, question.manifest).ok();
             Ok(locate(&metadata, root))
         }
-        Err(refusal) if question.cargo.is_none() => Err(Error::Graph(refusal)),
+        Err(refusal) if question.cargo.is_none() => Err(Stage::Graph.error(refusal)),
         Err(refusal) => {
             let why = refusal.notes().join("; ");
             let shown = lock_file.display();
             question
                 .log
                 .say(&format!("{shown} is read as it is, since {why}"));
-            question.by_lock_alone(&lock).map_err(|error| match error {
-                Error::Graph(report) => {
-                    Error::Graph(report.note(format!("`{shown}` was read as it is, since {why}")))
-                }
-                error => error,
-            })
+            let note = format!("`{shown}` was read as it is, since {why}");
+            question
+                .by_lock_alone(&lock)
+                .map_err(|error| error.note(note))
         }
     }
 }
@@ -186,7 +184,7 @@ impl Question<'_> {
     /// The graph by the lock file alone, and cargo's word for where packages lie.
     fn by_lock_alone(&self, text: &str) -> Result<Graph, Error> {
         let lock = Lock::parse(text)
-            .map_err(|e| Error::Graph(Report::new("Cargo.lock cannot be read").source(e)))?;
+            .map_err(|e| Stage::Graph.error(Report::new("Cargo.lock cannot be read").source(e)))?;
         let version = self.consumer.version.as_deref();
         let root = lock.package(&self.consumer.name, version);
         let root = root.or_else(|| lock.package(&self.consumer.name, None));
@@ -242,7 +240,7 @@ impl Question<'_> {
     fn folder_of(&self, package: &Package, lock: &str) -> Result<PathBuf, Error> {
         let shown = format!("{} {}", package.name, package.version);
         let Some(requirement) = package.requirement() else {
-            return Err(Error::Graph(
+            return Err(Stage::Graph.error(
                 Report::new(format!(
                     "Cargo.lock does not say in which folder {shown} lies"
                 ))
@@ -259,7 +257,7 @@ impl Question<'_> {
             .map(|folder| folder.as_std_path().to_owned())
             .ok_or_else(|| {
                 let shown = format!("cargo does not say where {shown} lies");
-                Error::Graph(Report::new(shown).hint(self.hint()))
+                Stage::Graph.error(Report::new(shown).hint(self.hint()))
             })
     }
 
@@ -293,7 +291,8 @@ impl Question<'_> {
         if let Some(lock) = lock {
             fs::write(folder.path().join("Cargo.lock"), lock).map_err(failed)?;
         }
-        self.ask(&manifest, &[]).map_err(Error::Graph)
+        self.ask(&manifest, &[])
+            .map_err(|report| Stage::Graph.error(report))
     }
 
     fn hint(&self) -> &'static str {

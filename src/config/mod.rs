@@ -372,7 +372,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] with a note for every problem, each beginning with the
+    /// [`Stage::Config`](crate::Stage::Config) with a note for every problem, each beginning with the
     /// key as it is written in `Cargo.toml` (`imports[2]`, `memory-limit`).
     pub fn check(&self) -> Result<(), Error> {
         let mut problems = Problems::new(None);

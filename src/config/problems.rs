@@ -4,7 +4,7 @@
 use super::BLOCK;
 use super::suggest::nearest;
 use super::text::{found, listed, toml_key};
-use crate::error::{Error, Report};
+use crate::error::{Error, Report, Stage};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -101,7 +101,7 @@ impl<'a> Problems<'a> {
             None => "the configuration".to_owned(),
         };
         let report = Report::new(format!("{count} in {place}"));
-        Error::Config(self.notes.into_iter().fold(report, Report::note))
+        Stage::Config.error(self.notes.into_iter().fold(report, Report::note))
     }
 }
 

@@ -3,6 +3,7 @@
 use super::paths::{Kind, look};
 use super::rules::{KEYWORDS, module_problem};
 use super::*;
+use crate::error::Stage;
 use serde_json::json;
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,7 +21,7 @@ fn ok(block: Value) -> Config {
 fn notes_of<T>(result: Result<T, Error>) -> Vec<String> {
     match result {
         Ok(_) => Vec::new(),
-        Err(error @ Error::Config(_)) => error.report().notes().to_vec(),
+        Err(error) if error.stage() == Stage::Config => error.report().notes().to_vec(),
         Err(other) => panic!("{other:?}"),
     }
 }

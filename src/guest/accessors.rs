@@ -1,6 +1,6 @@
 //! The state of a finished guest, as wizer reads it.
 
-use crate::error::{Error, Report};
+use crate::error::{Report, Stage};
 use crate::guest::environment;
 use crate::guest::failure::Failure;
 use crate::guest::instance::Guest;
@@ -18,7 +18,7 @@ impl Guest {
     /// The component in the state that the guest is in.
     ///
     /// # Errors
-    /// [`Error::Transform`] when a memory cannot be read, or the component not written.
+    /// `Stage::Transform` when a memory cannot be read, or the component not written.
     pub(crate) async fn snapshot(
         &mut self,
         context: &ComponentContext<'_>,
@@ -29,17 +29,19 @@ impl Guest {
         self.store.data_mut().lift_memory_limit(false);
         // What could not be read was taken for empty.
         if let Some(error) = self.unreadable.take() {
-            return Err(Failure::Final(Error::Transform(
-                Report::new("cannot read the state of the finished Python")
-                    .source(error)
-                    .note("reading a memory takes one page behind it")
-                    .hint("is a memory as large as it can be (4 GiB, or its own maximum)?"),
-            )));
+            return Err(Failure::Final(
+                Stage::Transform.error(
+                    Report::new("cannot read the state of the finished Python")
+                        .source(error)
+                        .note("reading a memory takes one page behind it")
+                        .hint("is a memory as large as it can be (4 GiB, or its own maximum)?"),
+                ),
+            ));
         }
         snapshot.map_err(|e| {
-            Failure::Final(Error::Transform(
-                Report::new("cannot write the snapshot").source(e),
-            ))
+            Failure::Final(
+                Stage::Transform.error(Report::new("cannot write the snapshot").source(e)),
+            )
         })
     }
 

@@ -1,6 +1,6 @@
 //! Calls into the guest, and the time they may take.
 
-use crate::error::{Error, Report, panicked};
+use crate::error::{Report, Stage, panicked};
 use crate::guest::failure::{Failure, Stop};
 use crate::guest::host::Host;
 use std::sync::mpsc;
@@ -15,8 +15,9 @@ const STACK_BYTES: usize = 8 << 20;
 pub(crate) fn block_on<T: Send>(
     future: impl Future<Output = Result<T, Failure>> + Send,
 ) -> Result<T, Failure> {
-    let failed =
-        |what: &str, source| Failure::Final(Error::Instantiate(Report::new(what).source(source)));
+    let failed = |what: &str, source| {
+        Failure::Final(Stage::Instantiate.error(Report::new(what).source(source)))
+    };
     let run = move || {
         tokio::runtime::Builder::new_current_thread()
             .enable_time()
@@ -32,7 +33,7 @@ pub(crate) fn block_on<T: Send>(
             .map_err(|e| failed("cannot start a thread for Python", e))?;
         thread.join().unwrap_or_else(|panic| {
             let report = panicked("the run of Python, or wasmtime-wizer", &*panic);
-            Err(Failure::Final(Error::Transform(report)))
+            Err(Failure::Final(Stage::Transform.error(report)))
         })
     })
 }

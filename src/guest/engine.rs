@@ -5,7 +5,7 @@
 //! proposals, so Cranelift stands behind it.
 
 use crate::config::CompilerChoice;
-use crate::error::{Error, Report};
+use crate::error::{Error, Report, Stage};
 use crate::store::digest::{Digest, KeyBuilder};
 use std::hash::{Hash, Hasher};
 use wasmtime::component::Component;
@@ -47,7 +47,7 @@ impl Compiler {
 /// The engines to try, in order: those this host has.
 ///
 /// # Errors
-/// [`Error::Engine`] when it has none of them.
+/// [`Stage::Engine`] when it has none of them.
 pub(crate) fn candidates(choice: CompilerChoice) -> Result<Vec<(Compiler, Engine)>, Error> {
     let mut engines = Vec::new();
     let mut refused = None;
@@ -83,7 +83,7 @@ const FEW_GROWTH_BYTES: u64 = 64 << 20;
 /// An engine for running Python once.
 ///
 /// # Errors
-/// [`Error::Engine`] when this host cannot run code of that compiler.
+/// [`Stage::Engine`] when this host cannot run code of that compiler.
 pub(crate) fn engine(compiler: Compiler) -> Result<Engine, Error> {
     let engine = engine_with(compiler, Addresses::Plenty)?;
     if reserves_memory(&engine) {
@@ -124,7 +124,7 @@ fn engine_with(compiler: Compiler, addresses: Addresses) -> Result<Engine, Error
         .native_unwind_info(cfg!(windows))
         .generate_address_map(false);
     Engine::new(&config).map_err(|e| {
-        Error::Engine(
+        Stage::Engine.error(
             Report::new(format!("Wasmtime cannot use {} here", compiler.name()))
                 .source(e)
                 .hint("set engine = \"auto\" in [package.metadata.eryx]"),

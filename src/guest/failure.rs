@@ -1,6 +1,6 @@
 //! Why a call into the guest did not return, and what to do about it.
 
-use crate::error::{Error, Report};
+use crate::error::{Error, Report, Stage};
 use crate::guest::clock;
 use crate::guest::engine;
 use crate::guest::host::Host;
@@ -20,11 +20,13 @@ pub(crate) enum Failure {
 impl Failure {
     /// Of code of this crate, which is right if the runtime is.
     pub(crate) fn of_own_code(summary: &str, message: String) -> Self {
-        Self::Final(Error::Import(
-            Report::new(summary)
-                .traceback_text(message)
-                .hint("please report this with the versions in use"),
-        ))
+        Self::Final(
+            Stage::Import.error(
+                Report::new(summary)
+                    .traceback_text(message)
+                    .hint("please report this with the versions in use"),
+            ),
+        )
     }
 
     pub(crate) fn into_error(self) -> Error {
@@ -47,7 +49,7 @@ impl Stop {
         store: &Store<Host>,
         summary: &str,
         timeout: Duration,
-        stage: fn(Report) -> Error,
+        stage: Stage,
         hint: &str,
     ) -> Failure {
         let host = store.data();
@@ -64,8 +66,8 @@ impl Stop {
             report = report.source(error);
         }
         match cause.is_worth_a_retry() {
-            true => Failure::Trap(stage(report)),
-            false => Failure::Final(stage(report)),
+            true => Failure::Trap(stage.error(report)),
+            false => Failure::Final(stage.error(report)),
         }
     }
 }

@@ -105,7 +105,7 @@ impl Files {
     /// files can hold; /tmp is a folder in `scratch`.
     ///
     /// # Errors
-    /// [`Error::Io`] when the folder behind /tmp cannot be created.
+    /// `Stage::Io` when the folder behind /tmp cannot be created.
     pub(crate) fn new(epoch_seconds: u64, scratch: &Path) -> Result<Self, Error> {
         let scratch = tempfile::Builder::new()
             .prefix(TEMPORARY)

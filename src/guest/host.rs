@@ -1,7 +1,7 @@
 //! What the guest sees at build time: its mounts, a clock and randomness that are
 //! the same in every build, and nothing else.
 
-use crate::error::{Error, Report};
+use crate::error::{Error, Report, Stage};
 use crate::guest::clock::{Clocks, CountingClock};
 use crate::guest::filesystem::{Files, View};
 use crate::guest::limits::MemoryLimit;
@@ -56,7 +56,7 @@ pub(crate) struct Host {
 
 impl Host {
     /// # Errors
-    /// [`Error::Instantiate`] when a mount cannot be opened, [`Error::Io`] when
+    /// [`Stage::Instantiate`] when a mount cannot be opened, [`Stage::Io`] when
     /// there is no folder for /tmp.
     pub(crate) fn new(guest_setup: &GuestSetup<'_>) -> Result<Self, Error> {
         let output = Output::default();
@@ -93,7 +93,7 @@ impl Host {
             builder
                 .preopened_dir(host, guest, permissions)
                 .map_err(|e| {
-                    Error::Instantiate(
+                    Stage::Instantiate.error(
                         Report::new(format!("cannot mount `{}` at {guest}", host.display()))
                             .source(e),
                     )

@@ -1,6 +1,6 @@
 //! A running Python: code is executed in it, under a time limit.
 
-use crate::error::{Error, Report};
+use crate::error::{Report, Stage};
 use crate::guest::alarm::{Alarm, within};
 use crate::guest::failure::Failure;
 use crate::guest::host::{GuestSetup, Host};
@@ -54,7 +54,7 @@ impl Guest {
                 &store,
                 "CPython did not start",
                 timeout,
-                Error::PythonInit,
+                Stage::PythonInit,
                 "check that `stdlib` belongs to this runtime (the `eryx` and `eryx-runtime` \
                  packages must have the same version)",
             )),
@@ -72,11 +72,13 @@ impl Guest {
             (false, _) => "drew none of this crate's randomness",
             (true, false) => "opened none of the files that this crate shows it",
         };
-        Err(Failure::Final(Error::PythonInit(
-            Report::new(format!("CPython started, but {missing}"))
-                .note("its snapshot would depend on the machine that builds, and is not taken")
-                .hint("please report this with the versions in use, those of `wasmtime*` too"),
-        )))
+        Err(Failure::Final(
+            Stage::PythonInit.error(
+                Report::new(format!("CPython started, but {missing}"))
+                    .note("its snapshot would depend on the machine that builds, and is not taken")
+                    .hint("please report this with the versions in use, those of `wasmtime*` too"),
+            ),
+        ))
     }
 
     /// Runs Python code, called `what` in reports; the inner error is what Python
@@ -86,7 +88,7 @@ impl Guest {
         code: &str,
         what: &str,
     ) -> Result<Result<(), String>, Failure> {
-        self.run(code, what, Error::Import).await
+        self.run(code, what, Stage::Import).await
     }
 
     /// As [`execute`](Self::execute), with the stage to report if it does not return.
@@ -94,13 +96,15 @@ impl Guest {
         &mut self,
         code: &str,
         what: &str,
-        stage: fn(Report) -> Error,
+        stage: Stage,
     ) -> Result<Result<(), String>, Failure> {
         let Some(func) = self.export("execute") else {
-            return Err(Failure::Final(Error::PythonInit(
-                Report::new("the runtime has no `execute` export")
-                    .hint("use an eryx-runtime from 0.5.0 to 0.14"),
-            )));
+            return Err(Failure::Final(
+                Stage::PythonInit.error(
+                    Report::new("the runtime has no `execute` export")
+                        .hint("use an eryx-runtime from 0.5.0 to 0.14"),
+                ),
+            ));
         };
         let mut results = [Val::Bool(false)];
         let engine = self.store.engine().clone();
@@ -133,10 +137,12 @@ impl Guest {
 
     pub(crate) async fn finalize(&mut self) -> Result<(), Failure> {
         let Some(func) = self.export("finalize-preinit") else {
-            return Err(Failure::Final(Error::PythonInit(
-                Report::new("the runtime has no `finalize-preinit` export")
-                    .hint("use an eryx-runtime from 0.5.0 to 0.14"),
-            )));
+            return Err(Failure::Final(
+                Stage::PythonInit.error(
+                    Report::new("the runtime has no `finalize-preinit` export")
+                        .hint("use an eryx-runtime from 0.5.0 to 0.14"),
+                ),
+            ));
         };
         let engine = self.store.engine().clone();
         let outcome = {
@@ -148,7 +154,7 @@ impl Guest {
                 &self.store,
                 "cannot finalize the pre-initialization",
                 self.timeout,
-                Error::PythonInit,
+                Stage::PythonInit,
                 "",
             )
         })

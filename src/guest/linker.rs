@@ -1,6 +1,6 @@
 //! What the guest's imports lead to: WASI, through this crate's views of it, and stubs.
 
-use crate::error::{Error, Report};
+use crate::error::{Error, Report, Stage};
 use crate::guest::clock::GuestClocks;
 use crate::guest::filesystem::GuestFilesystem;
 use crate::guest::host::Host;
@@ -12,13 +12,14 @@ use wasmtime::component::{Component, Linker};
 /// A linker with WASI, and a stub for everything else `component` imports.
 ///
 /// # Errors
-/// [`Error::Instantiate`] when an import is of a kind no stub can stand for.
+/// [`Stage::Instantiate`] when an import is of a kind no stub can stand for.
 pub(crate) fn linker(engine: &Engine, component: &Component) -> Result<Linker<Host>, Error> {
     let mut linker = Linker::new(engine);
     define_wasi(&mut linker)
         .and_then(|()| define_stubs(&mut linker, engine, component))
         .map_err(|e| {
-            Error::Instantiate(Report::new("cannot provide the component's imports").source(e))
+            Stage::Instantiate
+                .error(Report::new("cannot provide the component's imports").source(e))
         })?;
     Ok(linker)
 }

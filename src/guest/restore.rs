@@ -1,6 +1,6 @@
 //! What every instance does before its first code, left behind and tried out.
 
-use crate::error::{Error, Report};
+use crate::error::{Report, Stage};
 use crate::guest::failure::Failure;
 use crate::guest::instance::Guest;
 use crate::guest::random::SEEDS_MAX;
@@ -58,7 +58,7 @@ impl Guest {
         let report = Report::new("a function registered with `register_before_snapshot` failed")
             .traceback_text(message)
             .output_text(host.take_output());
-        Err(Failure::Final(Error::Import(host.explain(report))))
+        Err(Failure::Final(Stage::Import.error(host.explain(report))))
     }
 
     /// Leaves what seeds again, in a restored instance, what was seeded so far, and
@@ -66,13 +66,15 @@ impl Guest {
     pub(crate) async fn reseed(&mut self, on_restore: &[String]) -> Result<(), Failure> {
         self.store.data_mut().take_output();
         if self.store.data().seeds_missed() {
-            return Err(Failure::Final(Error::Import(
-                Report::new(format!(
-                    "more than {SEEDS_MAX} generators were seeded from the system's randomness"
-                ))
-                .note("each of them has to be found again, and seeded in every instance")
-                .hint("make them when they are needed, not in an import or the set-up"),
-            )));
+            return Err(Failure::Final(
+                Stage::Import.error(
+                    Report::new(format!(
+                        "more than {SEEDS_MAX} generators were seeded from the system's randomness"
+                    ))
+                    .note("each of them has to be found again, and seeded in every instance")
+                    .hint("make them when they are needed, not in an import or the set-up"),
+                ),
+            ));
         }
         let code = reseed::code(self.store.data().seeds(), on_restore);
         let prepared = self.execute(&code, "on-restore").await?;
@@ -81,17 +83,19 @@ impl Guest {
 
     pub(crate) fn prepared(&self, result: Result<(), String>) -> Result<(), Failure> {
         result.map_err(|message| {
-            Failure::Final(Error::Import(
-                self.store
-                    .data()
-                    .explain(Report::new("cannot prepare what is to run on restore"))
-                    .traceback_text(message)
-                    .output_text(self.store.data().take_output())
-                    .hint(
-                        "each entry of `on-restore` names a module that can be imported and, \
+            Failure::Final(
+                Stage::Import.error(
+                    self.store
+                        .data()
+                        .explain(Report::new("cannot prepare what is to run on restore"))
+                        .traceback_text(message)
+                        .output_text(self.store.data().take_output())
+                        .hint(
+                            "each entry of `on-restore` names a module that can be imported and, \
                          behind a colon, something callable in it: \"numpy.random:seed\"",
-                    ),
-            ))
+                        ),
+                ),
+            )
         })
     }
 
@@ -109,14 +113,14 @@ impl Guest {
                 .hint(hint)
         };
         Err(Failure::Final(if hooks {
-            Error::Import(failed(
+            Stage::Import.error(failed(
                 "an instance of the snapshot cannot run what `on-restore` names, or what is \
                  registered with `register_after_restore`",
                 "it runs before the first code of each instance, which sees the mounts and \
                  nothing else; what `on-restore` names is called without arguments",
             ))
         } else {
-            Error::Transform(failed(
+            Stage::Transform.error(failed(
                 "the finished snapshot cannot run `pass`",
                 "please report this with the versions in use",
             ))

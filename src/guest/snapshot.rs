@@ -4,7 +4,7 @@
 //! what it read there into a component that starts in that state. It is given the
 //! component without function bodies (`hot.rs`).
 
-use crate::error::{Error, Report, caught};
+use crate::error::{Error, Report, Stage, caught};
 use crate::guest::alarm::block_on;
 use crate::guest::engine::Compiler;
 use crate::guest::failure::Failure;
@@ -28,10 +28,10 @@ pub(crate) struct Instrumented<'a> {
 }
 
 /// # Errors
-/// [`Error::Compile`] when the component is invalid, or does what a snapshot
+/// [`Stage::Compile`] when the component is invalid, or does what a snapshot
 /// cannot capture.
 pub(crate) fn instrument(skeleton: &[u8]) -> Result<Instrumented<'_>, Error> {
-    let failed = |report: Report| Error::Compile(report);
+    let failed = |report: Report| Stage::Compile.error(report);
     let summary = "cannot instrument the component";
     let environ = environ::address(skeleton).map_err(|e| failed(Report::new(summary).source(e)))?;
     let instrument = || Wizer::new().instrument_component(skeleton);
@@ -163,14 +163,14 @@ pub(crate) fn smoke_test(
 /// Compiles a component for one run.
 ///
 /// # Errors
-/// [`Error::Compile`] with Wasmtime's reason.
+/// [`Stage::Compile`] with Wasmtime's reason.
 pub(crate) fn compile(
     engine: &Engine,
     compiler: Compiler,
     component: &[u8],
 ) -> Result<Component, Error> {
     Component::new(engine, component).map_err(|e| {
-        Error::Compile(
+        Stage::Compile.error(
             Report::new(format!("{} cannot compile the component", compiler.name())).source(e),
         )
     })

@@ -1,6 +1,6 @@
 //! The user's code: imports and set-up, and what to say when they fail.
 
-use crate::error::{Error, Report};
+use crate::error::{Report, Stage};
 use crate::guest::diagnosis::{self, ENDED, EXITED};
 use crate::guest::failure::Failure;
 use crate::guest::host::GuestSetup;
@@ -26,7 +26,7 @@ impl Guest {
         };
         let summary = format!("cannot import `{module}` (imports[{index}])");
         let report = self.report(summary, module, &message, guest_setup);
-        Err(Failure::Final(Error::Import(report)))
+        Err(Failure::Final(Stage::Import.error(report)))
     }
 
     pub(crate) async fn set_up(
@@ -49,15 +49,15 @@ impl Guest {
 _eryx_preinit_set_up()
 "
         );
-        let Err(message) = self.run(&code, &setup.name, Error::Setup).await? else {
+        let Err(message) = self.run(&code, &setup.name, Stage::Setup).await? else {
             return Ok(());
         };
         let summary = format!("the set-up code `{}` failed", setup.name);
         let traceback = diagnosis::setup_traceback(&message, &setup.name, &setup.code);
         let report = self.report(summary, &setup.name, &message, guest_setup);
-        Err(Failure::Final(Error::Setup(
-            report.traceback_text(traceback),
-        )))
+        Err(Failure::Final(
+            Stage::Setup.error(report.traceback_text(traceback)),
+        ))
     }
 
     /// What Python says about `what`, why, and what to do.

@@ -7,7 +7,7 @@
 use crate::cargo::metadata::Graph;
 use crate::cargo::resolve::Wanted;
 use crate::config::Config;
-use crate::error::{Error, Report};
+use crate::error::{Error, Report, Stage};
 use crate::inputs::runtime::{self, LibraryFile};
 use crate::inputs::sources::Sources;
 use crate::inputs::states::FileState;
@@ -41,7 +41,7 @@ impl Inputs {
     /// when the configuration leaves something to it.
     ///
     /// # Errors
-    /// [`Error::Graph`] or [`Error::Runtime`] that says what is missing.
+    /// [`Stage::Graph`] or [`Stage::Runtime`] that says what is missing.
     pub(crate) fn locate(
         config: &Config,
         out_dir: &Path,
@@ -76,7 +76,7 @@ impl Inputs {
     /// Every file that is read, in a fixed order.
     ///
     /// # Errors
-    /// [`Error::Io`] when a folder cannot be listed.
+    /// [`Stage::Io`] when a folder cannot be listed.
     pub(crate) fn files(&self) -> Result<Vec<PathBuf>, Error> {
         let mut files: Vec<PathBuf> = self.libraries.iter().map(|l| l.path.clone()).collect();
         match &self.stdlib {
@@ -97,7 +97,7 @@ impl Inputs {
     /// Digests of the parts that stages depend on.
     ///
     /// # Errors
-    /// [`Error::Io`] when a file cannot be read.
+    /// [`Stage::Io`] when a file cannot be read.
     pub(crate) fn digests(&self, files: &[FileState]) -> Result<Digests, Error> {
         let digests: HashMap<&Path, Digest> = files
             .iter()
@@ -105,7 +105,7 @@ impl Inputs {
             .collect();
         let digest = |path: &Path| {
             digests.get(path).copied().ok_or_else(|| {
-                Error::Io(Report::new(format!(
+                Stage::Io.error(Report::new(format!(
                     "`{}` appeared while the build was reading its inputs",
                     path.display()
                 )))
@@ -176,7 +176,7 @@ fn stdlib_of(
     };
     let archive = eryx.dir.join("python-stdlib.tar.zst");
     if !archive.is_file() {
-        return Err(Error::Runtime(
+        return Err(Stage::Runtime.error(
             Report::new(format!(
                 "the eryx {} package has no python-stdlib.tar.zst",
                 eryx.version

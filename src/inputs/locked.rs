@@ -3,7 +3,7 @@
 
 use crate::archives::lock::file_name::{FileName, Kind};
 use crate::archives::lock::{Locked, Origin, pylock, requirements_txt};
-use crate::error::{Error, Report};
+use crate::error::{Error, Report, Stage};
 use crate::python::PYTHON;
 use crate::store::checksum::Check;
 use std::collections::BTreeMap;
@@ -21,8 +21,8 @@ pub(crate) struct Found {
 /// Finds what the lock file at `path` names, in the folders `wheel_dirs`.
 ///
 /// # Errors
-/// [`Error::Packages`] with everything that is wrong, or else everything that is missing;
-/// [`Error::Io`].
+/// [`Stage::Packages`] with everything that is wrong, or else everything that is missing;
+/// [`Stage::Io`].
 pub(crate) fn find(key: &str, path: &Path, wheel_dirs: &[PathBuf]) -> Result<Found, Error> {
     let mut found = Found::default();
     let mut locked = Vec::new();
@@ -111,7 +111,7 @@ fn read(
             path.display()
         ));
         let report = problems.into_iter().fold(report, Report::note);
-        Error::Packages(report.hint(match is_toml {
+        Stage::Packages.error(report.hint(match is_toml {
             true => "`uv export --format pylock.toml` and `pip lock` write such files",
             false => {
                 "`uv export --format requirements-txt` and `pip-compile --generate-hashes` write \
@@ -243,7 +243,7 @@ impl Absent {
             false => self.command(wheel_dirs.first().map(PathBuf::as_path)),
         };
         let report = self.notes.into_iter().fold(report, Report::note);
-        Err(Error::Packages(report.hint(hint)))
+        Err(Stage::Packages.error(report.hint(hint)))
     }
 
     /// The command that fetches what is missing.

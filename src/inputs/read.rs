@@ -1,6 +1,6 @@
 //! What the inputs contain.
 
-use crate::error::{Error, Report};
+use crate::error::{Error, Report, Stage};
 use crate::guest::script::Setup;
 use crate::inputs::locate::{Digests, Inputs};
 use crate::inputs::states::{self, FileState};
@@ -18,7 +18,7 @@ impl ReadInputs {
     /// Reads `inputs`, but not again what looks as it does in `known`.
     ///
     /// # Errors
-    /// [`Error::Io`] when a file cannot be read.
+    /// [`Stage::Io`] when a file cannot be read.
     pub(crate) fn read(
         inputs: &Inputs,
         known: &[FileState],
@@ -36,7 +36,7 @@ impl ReadInputs {
     /// Whether `inputs` are still what was read: the same files, and each as it was.
     ///
     /// # Errors
-    /// [`Error::Io`] that names the first file that is not: what was made of it meanwhile
+    /// [`Stage::Io`] that names the first file that is not: what was made of it meanwhile
     /// is not what its digest says.
     pub(crate) fn unchanged(&self, inputs: &Inputs) -> Result<(), Error> {
         let now = inputs.files()?;
@@ -47,7 +47,7 @@ impl ReadInputs {
             _ => None,
         });
         if let Some(path) = come {
-            return Err(Error::Io(
+            return Err(Stage::Io.error(
                 Report::new(format!(
                     "`{}` appeared, or a file before it went, while the build was reading its \
                      inputs",

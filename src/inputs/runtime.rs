@@ -5,7 +5,7 @@
 //! of CPython for WASI (`libs/`), eryx's own two (`prebuilt/`), and the adapter
 //! from WASI preview 1 to preview 2.
 
-use crate::error::{Error, Report};
+use crate::error::{Error, Report, Stage};
 use crate::wasm::link::{ADAPTER, Library};
 use crate::wasm::strip::stripped;
 use rayon::prelude::*;
@@ -45,7 +45,7 @@ pub(crate) fn has_library(soname: &str) -> bool {
 /// The files of the runtime package in `dir`, in link order, the adapter last.
 ///
 /// # Errors
-/// [`Error::Runtime`] that lists every file that is missing.
+/// [`Stage::Runtime`] that lists every file that is missing.
 pub(crate) fn library_files(dir: &Path) -> Result<Vec<LibraryFile>, Error> {
     let files: Vec<LibraryFile> = LIBRARIES
         .iter()
@@ -69,7 +69,7 @@ pub(crate) fn library_files(dir: &Path) -> Result<Vec<LibraryFile>, Error> {
     for file in missing {
         report = report.note(format!("missing: {}", file.path.display()));
     }
-    Err(Error::Runtime(report.hint(
+    Err(Stage::Runtime.error(report.hint(
         "use the package as crates.io ships it (its libs/ and prebuilt/ folders are not in the \
          git repository); if it was unpacked by cargo, remove the folder and run `cargo fetch`",
     )))
@@ -101,7 +101,7 @@ pub(crate) fn load(files: &[LibraryFile], strip: bool) -> Result<Vec<Library>, E
 }
 
 fn damaged(path: &Path, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    Error::Runtime(
+    Stage::Runtime.error(
         Report::new(format!("`{}` is damaged", path.display()))
             .source(source)
             .hint(

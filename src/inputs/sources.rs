@@ -4,7 +4,7 @@
 use crate::archives::project::view::is_identifier;
 use crate::archives::project::{self, Layout, MARKS};
 use crate::config::{Config, Extension, Pattern, is_lock_file, matching};
-use crate::error::{Error, Report};
+use crate::error::{Error, Report, Stage};
 use crate::inputs::project::Folder;
 use crate::inputs::walk::tree_in;
 use crate::inputs::watch::Watch;
@@ -62,7 +62,7 @@ impl Source {
     /// The files to read, in a fixed order.
     ///
     /// # Errors
-    /// [`Error::Io`] when a folder cannot be listed.
+    /// [`Stage::Io`] when a folder cannot be listed.
     pub(crate) fn files(&self) -> Result<Vec<SourceFile>, Error> {
         let name = self.path.file_name().unwrap_or_default();
         match &self.kind {
@@ -145,7 +145,7 @@ impl Sources {
     /// Looks at what the paths lead to; they exist (`config.check_paths`).
     ///
     /// # Errors
-    /// [`Error::Packages`] for a folder that is no package, with what it is, or for one
+    /// [`Stage::Packages`] for a folder that is no package, with what it is, or for one
     /// that this build writes to.
     pub(crate) fn locate(config: &Config, out_dir: &Path) -> Result<Self, Error> {
         let mut search = Locating {
@@ -189,7 +189,7 @@ impl Sources {
         }
         let report = Report::new("files are not those that are locked: their hashes are others");
         let names = wrong.iter().map(|(path, _)| path.display().to_string());
-        Err(Error::Packages(names.fold(report, Report::note).hint(
+        Err(Stage::Packages.error(names.fold(report, Report::note).hint(
             "fetch them again from where the lock file has them; if they were meant to change, \
              lock them again",
         )))
@@ -198,7 +198,7 @@ impl Sources {
     /// The digest of what the sources hold, `None` without any.
     ///
     /// # Errors
-    /// Those of `digest`, which knows the digest of each file; [`Error::Packages`] for a
+    /// Those of `digest`, which knows the digest of each file; [`Stage::Packages`] for a
     /// file that is not the one that is locked.
     pub(crate) fn digest(
         &self,
@@ -241,7 +241,7 @@ impl Locating<'_> {
         };
         // Also for a file that is not there yet.
         if !self.watch.folder(&pattern.folder) {
-            return Err(Error::Packages(
+            return Err(Stage::Packages.error(
                 Report::new(format!(
                     "{key}: `{}` would find new files only by chance",
                     path.display()
@@ -282,7 +282,7 @@ impl Locating<'_> {
 
     #[cfg(not(feature = "wheels"))]
     fn lock_file(&mut self, key: &str, path: &Path) -> Result<(), Error> {
-        Err(Error::Packages(
+        Err(Stage::Packages.error(
             Report::new(format!(
                 "{key}: `{}` is a lock file, which this crate reads with its feature `wheels` only",
                 path.display()
@@ -316,7 +316,7 @@ impl Locating<'_> {
             _ => SourceKind::Library(extension.module.clone()),
         };
         if kind == SourceKind::Wheel && extension.module.is_some() {
-            return Err(Error::Packages(Report::new(format!(
+            return Err(Stage::Packages.error(Report::new(format!(
                 "{key} is a wheel, which says itself what its modules are: remove `module`"
             ))));
         }
@@ -334,7 +334,7 @@ impl Locating<'_> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let refuse = |why: &str, hint: &str| {
             let shown = format!("{key}: `{}` is no package: {why}", path.display());
-            Err(Error::Packages(Report::new(shown).hint(hint)))
+            Err(Stage::Packages.error(Report::new(shown).hint(hint)))
         };
         if holds_dist_info(&path)? {
             return refuse(
@@ -356,7 +356,7 @@ impl Locating<'_> {
     fn project(&mut self, key: &str, path: PathBuf) -> Result<(), Error> {
         let mut layout = project::read(&Folder::new(&path)).map_err(|problem| {
             let shown = format!("{key}: the project `{}` cannot be used", path.display());
-            Error::Packages(
+            Stage::Packages.error(
                 Report::new(shown)
                     .note(problem)
                     .hint("name the package's own folder, or a wheel built from the project"),
@@ -395,7 +395,7 @@ impl Locating<'_> {
         };
         match self.list.iter().find(|source| own(source)) {
             None => Ok(()),
-            Some(Source { key, path, .. }) => Err(Error::Packages(
+            Some(Source { key, path, .. }) => Err(Stage::Packages.error(
                 Report::new(format!(
                     "{key}: this build writes into `{}`, which it would mount",
                     path.display()

@@ -4,7 +4,7 @@
 //! digest is kept with the file's size and times (`stamp.rs`) and reused while those are
 //! the same.
 
-use crate::error::{Error, Report};
+use crate::error::{Error, Report, Stage};
 use crate::store::digest::{Digest, KeyBuilder};
 use crate::store::files::{FileStamp, nanoseconds};
 use rayon::prelude::*;
@@ -37,7 +37,7 @@ pub(crate) const RACY: Duration = Duration::from_secs(3);
 /// Digests `paths`, in parallel, reusing those of `known` that still hold.
 ///
 /// # Errors
-/// [`Error::Io`] when a file cannot be read.
+/// [`Stage::Io`] when a file cannot be read.
 pub(crate) fn states(paths: &[PathBuf], known: &[FileState]) -> Result<Vec<FileState>, Error> {
     let known: HashMap<&Path, &FileState> = known
         .iter()
@@ -72,7 +72,7 @@ pub(crate) fn states(paths: &[PathBuf], known: &[FileState]) -> Result<Vec<FileS
 /// Whether every file still looks as it did when its digest was taken.
 ///
 /// # Errors
-/// [`Error::Io`] that names the first that does not: what was made of it meanwhile is
+/// [`Stage::Io`] that names the first that does not: what was made of it meanwhile is
 /// not what the digest says.
 pub(crate) fn unchanged(files: &[FileState]) -> Result<(), Error> {
     let changed = files
@@ -80,7 +80,7 @@ pub(crate) fn unchanged(files: &[FileState]) -> Result<(), Error> {
         .find_first(|file| FileStamp::of(&file.path).ok().as_ref() != Some(&file.meta));
     match changed {
         None => Ok(()),
-        Some(file) => Err(Error::Io(
+        Some(file) => Err(Stage::Io.error(
             Report::new(format!(
                 "`{}` changed while the build was reading it",
                 file.path.display()

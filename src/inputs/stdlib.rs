@@ -1,7 +1,7 @@
 //! The Python standard library: where it comes from, and its folder.
 
 use crate::archives::pyc;
-use crate::error::{Error, Report};
+use crate::error::{Error, Report, Stage};
 use crate::inputs::walk::tree;
 use crate::store::digest::Digest;
 use crate::store::folder;
@@ -60,7 +60,7 @@ impl StdlibSource {
 /// left it, with all bytecode that need not be compiled.
 ///
 /// # Errors
-/// As [`unpack_stdlib`]; [`Error::Io`] when a folder cannot be copied.
+/// As [`unpack_stdlib`]; [`Stage::Io`] when a folder cannot be copied.
 pub(crate) fn stage(
     source: &StdlibSource,
     digest: Digest,
@@ -169,7 +169,7 @@ fn embedded_files() -> Result<HashMap<String, Vec<u8>>, Error> {
         Ok(files)
     };
     read().map_err(|e| {
-        Error::Runtime(Report::new("the standard library in this crate is damaged").source(e))
+        Stage::Runtime.error(Report::new("the standard library in this crate is damaged").source(e))
     })
 }
 
@@ -183,11 +183,11 @@ pub(crate) fn sweep(folder: &Path, keep: &[PathBuf]) {
 /// that holds `os.py`.
 ///
 /// # Errors
-/// [`Error::Runtime`] when the archive is damaged, or is not a standard library;
-/// [`Error::Io`] when it cannot be written.
+/// [`Stage::Runtime`] when the archive is damaged, or is not a standard library;
+/// [`Stage::Io`] when it cannot be written.
 pub(crate) fn unpack_stdlib(archive: &[u8], dir: &Path) -> Result<PathBuf, Error> {
     let bad = |source: std::io::Error| {
-        Error::Runtime(
+        Stage::Runtime.error(
             Report::new("cannot unpack the Python standard library archive")
                 .note(format!("into {}", dir.display()))
                 .source(source)
@@ -205,7 +205,7 @@ pub(crate) fn unpack_stdlib(archive: &[u8], dir: &Path) -> Result<PathBuf, Error
     if folder.join("os.py").is_file() {
         Ok(folder)
     } else {
-        Err(Error::Runtime(
+        Err(Stage::Runtime.error(
             Report::new("the standard library archive does not hold python-stdlib/os.py")
                 .hint("use the python-stdlib.tar.zst of the eryx package"),
         ))

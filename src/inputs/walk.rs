@@ -4,7 +4,7 @@
 //! outside gets into a program because a package asks for it with a link.
 
 use crate::archives::pyc;
-use crate::error::{Error, Report};
+use crate::error::{Error, Report, Stage};
 use std::path::{Path, PathBuf};
 
 /// More links to folders than this are refused: folders that are linked crosswise are
@@ -23,7 +23,7 @@ pub(crate) fn stays_in(root: &Path, path: &Path) -> bool {
 /// in a mount (`filesystem.rs`).
 ///
 /// # Errors
-/// [`Error::Io`] when a folder cannot be listed, or links have no end.
+/// [`Stage::Io`] when a folder cannot be listed, or links have no end.
 pub(crate) fn tree(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     tree_in(dir, dir)
 }
@@ -34,7 +34,7 @@ pub(crate) fn tree(dir: &Path) -> Result<Vec<PathBuf>, Error> {
 /// As [`tree`].
 pub(crate) fn tree_in(dir: &Path, root: &Path) -> Result<Vec<PathBuf>, Error> {
     let list_error = |e: Box<dyn std::error::Error + Send + Sync>| {
-        Error::Io(Report::new(format!("cannot list `{}`", dir.display())).source(e))
+        Stage::Io.error(Report::new(format!("cannot list `{}`", dir.display())).source(e))
     };
     let canonical = |path: &Path| path.canonicalize().map_err(|e| list_error(e.into()));
     let (own, root) = (canonical(dir)?, canonical(root)?);
@@ -85,7 +85,7 @@ pub(crate) fn tree_in(dir: &Path, root: &Path) -> Result<Vec<PathBuf>, Error> {
 }
 
 fn too_many_links(dir: &Path, example: &Path) -> Error {
-    Error::Io(
+    Stage::Io.error(
         Report::new(format!(
             "`{}` has more than {FOLDER_LINKS_MAX} links to folders, counted on every way to them",
             dir.display()

@@ -4,7 +4,7 @@
 //! `loader.rs` writes the second from the same settings.
 
 use crate::config::{CompilerChoice, OptLevel, Precompile};
-use crate::error::{Error, Report};
+use crate::error::{Error, Report, Stage};
 use crate::guest::engine::{self, Compiler};
 use crate::native::artifact::Artifact;
 use crate::native::reuse;
@@ -26,7 +26,7 @@ impl Precompiler {
     /// The ways to try, in order: Winch first where the build should be fast.
     ///
     /// # Errors
-    /// [`Error::Precompile`] when Wasmtime cannot compile for the target.
+    /// [`Stage::Precompile`] when Wasmtime cannot compile for the target.
     pub(crate) fn all(
         precompile: &Precompile,
         target: &Target,
@@ -46,7 +46,7 @@ impl Precompiler {
                 let engine = config(precompile, target, compiler)
                     .and_then(|config| Engine::new(&config))
                     .map_err(|error| {
-                        Error::Precompile(
+                        Stage::Precompile.error(
                             Report::new(format!(
                                 "{} cannot make code for {}",
                                 compiler.name(),
@@ -72,10 +72,10 @@ impl Precompiler {
     /// Native code of `wasm`.
     ///
     /// # Errors
-    /// [`Error::Precompile`] when the compiler does not take the component.
+    /// [`Stage::Precompile`] when the compiler does not take the component.
     pub(crate) fn compile(&self, wasm: &[u8]) -> Result<Vec<u8>, Error> {
         self.engine.precompile_component(wasm).map_err(|error| {
-            Error::Precompile(
+            Stage::Precompile.error(
                 Report::new(format!(
                     "{} cannot compile the snapshot",
                     self.compiler.name()
@@ -129,10 +129,10 @@ fn config(
 /// Wasmtime writes ELF for every system.
 ///
 /// # Errors
-/// [`Error::Precompile`] that says what it is instead.
+/// [`Stage::Precompile`] that says what it is instead.
 pub(crate) fn check(code: &[u8], target: &Target) -> Result<(), Error> {
     let wrong = |what: String| {
-        Error::Precompile(
+        Stage::Precompile.error(
             Report::new(format!("what was compiled is {what}"))
                 .note(format!(
                     "a precompiled component for {} was expected",
@@ -224,16 +224,15 @@ impl ConsumerCompiler {
     }
 
     /// # Errors
-    /// [`Error::Precompile`] with the function's own error.
+    /// [`Stage::Precompile`] with the function's own error.
     pub(crate) fn compile(&self, wasm: &[u8], target: &Target) -> Result<Vec<u8>, Error> {
         (self.compile)(wasm, &target.triple).map_err(|error| {
             let what = match self.identity {
                 Identity::Place(_) => "the function given to `precompile_with`",
                 Identity::Eryx => "eryx's own compiler",
             };
-            Error::Precompile(
-                Report::new(format!("{what} failed for {}", target.triple)).source(error),
-            )
+            Stage::Precompile
+                .error(Report::new(format!("{what} failed for {}", target.triple)).source(error))
         })
     }
 }

@@ -5,8 +5,8 @@
 //! code of functions. It is in the artifact's data and metadata, which are made
 //! here without compiling anything, and in the start-up function of the module
 //! that defines the memory: Wasmtime calls it where copy-on-write is not to be
-//! had. Only that small module is compiled. The functions come from the earlier
-//! artifact.
+//! had. Only that function is compiled, with traps for all others. Those come from the
+//! earlier artifact.
 //!
 //! Why the result is what compiling all of it would have given: see [`splice`].
 //! Where a condition named there does not hold, everything is compiled; a test
@@ -14,6 +14,7 @@
 
 use crate::native::artifact::{Artifact, EngineSection, INFO, TEXT, WASM_DATA};
 use crate::store::digest::{Digest, KeyBuilder};
+use crate::wasm::bodies;
 use crate::wasm::sections::{self, Section, id, module_id};
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
@@ -115,22 +116,35 @@ fn module_shape(module: &[u8], key: &mut KeyBuilder, minimums: &mut Vec<u64>) ->
                 }
             }
             module_id::DATA => {
-                let data: Vec<_> = DataSectionReader::new(reader())?
-                    .into_iter()
-                    .collect::<Result<_, _>>()?;
-                let passive = |data: &Data<'_>| matches!(data.kind, DataKind::Passive);
-                if data.iter().all(passive) {
-                    // What is left of segments that were copied at build time.
-                    key.part("content", section.data);
-                } else if data.iter().any(passive) || !data.iter().all(at_constant) {
-                    // Functions name passive segments by a number that the others
-                    // would change.
+                if !data_shape(DataSectionReader::new(reader())?, key)? {
                     return Ok(false);
                 }
             }
+            // For validation only.
+            module_id::DATA_COUNT => {}
             _ => {
                 key.part("content", section.data);
             }
+        }
+    }
+    Ok(true)
+}
+
+/// Whether data segments are as wizer writes them: first those that were there, which are
+/// passive and in the key, then the memory's content.
+///
+/// Code names passive segments by their position, so they must be the first.
+fn data_shape(segments: DataSectionReader<'_>, key: &mut KeyBuilder) -> Result<bool> {
+    let mut content = false;
+    for segment in segments {
+        let segment = segment?;
+        match segment.kind {
+            DataKind::Passive if content => return Ok(false),
+            DataKind::Passive => {
+                key.part("passive", segment.data);
+            }
+            DataKind::Active { .. } if !at_constant(&segment) => return Ok(false),
+            DataKind::Active { .. } => content = true,
         }
     }
     Ok(true)
@@ -165,8 +179,9 @@ pub(crate) struct Base<'a> {
 /// The data and metadata that are made here are made for `base` too, and must be
 /// what its artifact holds.
 ///
-/// A start-up function can differ only where its module does. Such modules are
-/// compiled alone, before and after. If the lengths of all functions are the same,
+/// A start-up function can differ only where its module does, and does not depend on
+/// bodies. Such modules are compiled alone and without bodies, before and after. If the
+/// lengths of all functions are the same,
 /// so are the distances by which code is linked, and bytes that differ are
 /// constants: they are carried over, unless linking changed them in `base`. All
 /// other sections of both must be equal.
@@ -313,7 +328,8 @@ fn text(
         if old == new || range(&whole_info.table, keys[0]).is_none() {
             continue;
         }
-        let [old, new] = [compile(old)?, compile(new)?];
+        let [old, new] = [old, new].map(|module| compile(&bodies::without_bodies(module)?));
+        let [old, new] = [old?, new?];
         let [old, new] = [Artifact::parse(&old)?, Artifact::parse(&new)?];
         same_but_data(&old, &new)?;
         let [old_table, new_table] = [old.module_table()?, new.module_table()?];
@@ -441,9 +457,14 @@ mod tests {
             r#"(component
                 (core module $memory
                     (memory (export "memory") {pages})
+                    (data $passive "passive")
                     (global (export "g") (mut i32) (i32.const {value}))
                     (global $c i32 (i32.const {constant}))
                     (func (export "constant") (result i32) global.get $c)
+                    (func (export "init")
+                        (memory.init $passive
+                            (i32.const 4) (global.get $c) (i32.const 2))
+                        (data.drop $passive))
                     (data (i32.const {at}) "{data}"))
                 (core module $code
                     (import "m" "memory" (memory 1))

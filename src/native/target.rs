@@ -5,7 +5,7 @@
 //! machines always names its triple, also where it is this machine's.
 
 use crate::config::{CpuLevel, Precompile, nearest};
-use crate::error::{Error, Report};
+use crate::error::{Error, Report, Stage};
 use std::str::FromStr;
 use target_lexicon::{OperatingSystem, Triple};
 use wasmtime::Config;
@@ -102,7 +102,7 @@ impl Target {
     /// or else this machine.
     ///
     /// # Errors
-    /// [`Error::Config`] that lists what there is, when no code can be made for the
+    /// [`Stage::Config`] that lists what there is, when no code can be made for the
     /// target or its processors have no such level.
     pub(crate) fn resolve(precompile: &Precompile, cargo: Option<&str>) -> Result<Self, Error> {
         let triple = precompile.target.as_deref().or(cargo).unwrap_or(HOST);
@@ -120,7 +120,7 @@ impl Target {
                       precompile.target to the one that runs the code"
                     .to_owned(),
             };
-            Error::Config(report.hint(hint))
+            Stage::Config.error(report.hint(hint))
         };
         let architecture = Architecture::of(triple).ok_or_else(|| unknown(None))?;
         Config::new()
@@ -139,7 +139,7 @@ impl Target {
         let levels = self.architecture.levels();
         if !levels.contains(&self.cpu) {
             let names: Vec<&str> = levels.iter().map(|level| level.name()).collect();
-            return Err(Error::Config(
+            return Err(Stage::Config.error(
                 Report::new(format!(
                     "precompile.cpu: {} processors have no level `{}`",
                     self.architecture.name(),
@@ -150,7 +150,7 @@ impl Target {
             ));
         }
         if self.cpu == CpuLevel::Native && self.triple != HOST {
-            return Err(Error::Config(
+            return Err(Stage::Config.error(
                 Report::new("precompile.cpu: `native` is this machine, and the target is another")
                     .note(format!(
                         "this machine is {HOST}, the target {}",
@@ -160,7 +160,7 @@ impl Target {
             ));
         }
         if Some(self.architecture) != Architecture::of(HOST) && !cfg!(feature = "all-arch") {
-            return Err(Error::Config(
+            return Err(Stage::Config.error(
                 Report::new(format!(
                     "precompile: code for {} needs the feature `all-arch` of eryx-preinit-build",
                     self.architecture.name()

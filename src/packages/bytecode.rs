@@ -23,7 +23,7 @@ impl Source {
     /// Writes its bytecode to where Python looks for it.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// `Stage::Io`.
     pub(crate) fn write(&self, bytecode: &[u8]) -> Result<(), Error> {
         let folder = self.bytecode.parent().unwrap_or(&self.bytecode);
         fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
@@ -42,7 +42,7 @@ impl Mount<'_> {
     /// The sources that have no bytecode, in a fixed order.
     ///
     /// # Errors
-    /// [`Error::Io`] when the folder cannot be read.
+    /// `Stage::Io` when the folder cannot be read.
     pub(crate) fn without_bytecode(&self) -> Result<Vec<Source>, Error> {
         let mut sources = Vec::new();
         for path in tree(self.folder)? {
@@ -67,7 +67,7 @@ impl Mount<'_> {
     /// Takes the bytecode that was written for a part of the staged folder.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// `Stage::Io`.
     pub(crate) fn accept(&self) -> Result<(), Error> {
         folder::accept(self.folder.parent().unwrap_or(self.folder))
     }

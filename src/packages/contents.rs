@@ -1,7 +1,7 @@
 //! What one source brings to site-packages.
 
 use crate::archives::project;
-use crate::error::{Error, Report};
+use crate::error::{Error, Report, Stage};
 use crate::inputs::sources::{Source, SourceFile, SourceKind};
 use std::collections::BTreeMap;
 use std::fs;
@@ -51,7 +51,7 @@ pub(crate) struct Contents {
 /// The files of one source, read or to be copied.
 ///
 /// # Errors
-/// [`Error::Packages`] for an archive that cannot be used; [`Error::Io`].
+/// [`Stage::Packages`] for an archive that cannot be used; [`Stage::Io`].
 pub(crate) fn contents(source: &Source) -> Result<Contents, Error> {
     if matches!(source.kind, SourceKind::Wheel | SourceKind::Sdist) {
         return unpack(source);
@@ -110,7 +110,7 @@ fn unpack(source: &Source) -> Result<Contents, Error> {
     };
     let unpacked = unpacked.map_err(|problem| {
         let shown = format!("{} cannot be used: {problem}", source.shown());
-        Error::Packages(Report::new(shown))
+        Stage::Packages.error(Report::new(shown))
     })?;
     let members = unpacked.files.into_iter().map(|(path, content)| Member {
         path,
@@ -129,7 +129,7 @@ fn unpack(source: &Source) -> Result<Contents, Error> {
         SourceKind::Wheel => "a wheel",
         _ => "a source distribution",
     };
-    Err(Error::Packages(
+    Err(Stage::Packages.error(
         Report::new(format!(
             "{} is {what}, which this crate reads with its feature `wheels` only",
             source.shown()

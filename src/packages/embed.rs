@@ -17,7 +17,7 @@
 //! archive says of every module what the mounted folders say.
 
 use crate::archives::pyc;
-use crate::error::{Error, Report};
+use crate::error::{Error, Report, Stage};
 use crate::inputs::walk::tree;
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
@@ -57,7 +57,7 @@ struct Stored {
 /// The archive of `folders`, each with its path in the guest.
 ///
 /// # Errors
-/// [`Error::Io`] when a file cannot be read; [`Error::Packages`] for more than 4 GiB.
+/// [`Stage::Io`] when a file cannot be read; [`Stage::Packages`] for more than 4 GiB.
 pub(crate) fn archive(
     folders: &[(&Path, &str)],
     selection: &Selection<'_>,
@@ -71,7 +71,7 @@ pub(crate) fn archive(
     }
     members.sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
     written(&members).ok_or_else(|| {
-        Error::Packages(
+        Stage::Packages.error(
             Report::new("the standard library and the packages are too large to embed")
                 .hint("say embed = \"none\" in [package.metadata.eryx], and mount them"),
         )

@@ -1,7 +1,7 @@
 //! The shared libraries among the packages: which are extension modules, and which only
 //! others need.
 
-use crate::error::{Error, Report};
+use crate::error::{Error, Report, Stage};
 use crate::inputs::runtime;
 use crate::inputs::sources::{Source, SourceKind};
 use crate::packages::report::{LinkedLibrary, TreeReport, listed};
@@ -64,7 +64,7 @@ impl Libraries {
     /// Tells extension modules from libraries that only others need.
     ///
     /// # Errors
-    /// [`Error::Link`] with every problem there is.
+    /// [`Stage::Link`] with every problem there is.
     pub(crate) fn sort(
         candidates: Vec<Candidate<'_>>,
         report: &mut TreeReport,
@@ -114,7 +114,7 @@ impl Libraries {
             1 => "a native extension cannot be linked".to_owned(),
             count => format!("{count} problems with native extensions"),
         };
-        Err(Error::Link(listed(Report::new(summary), problems)))
+        Err(Stage::Link.error(listed(Report::new(summary), problems)))
     }
 
     pub(crate) fn add(&mut self, candidate: &Candidate<'_>, name: String, openable: bool) {

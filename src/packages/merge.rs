@@ -2,7 +2,7 @@
 
 use crate::archives::project::discover::is_clutter;
 use crate::archives::pyc;
-use crate::error::{Error, Report};
+use crate::error::{Error, Report, Stage};
 use crate::inputs::sources::{Source, SourceKind, is_library};
 use crate::packages::contents::{Content, Contents, Member, Tree};
 use crate::packages::libraries::{Candidate, Libraries};
@@ -35,7 +35,7 @@ impl<'a> Merge<'a> {
     /// Adds what a source brings.
     ///
     /// # Errors
-    /// [`Error::Io`] when a file cannot be read.
+    /// [`Stage::Io`] when a file cannot be read.
     pub(crate) fn source(&mut self, index: usize, contents: Contents) -> Result<(), Error> {
         let source = &self.sources[index];
         for note in contents.notes {
@@ -100,7 +100,7 @@ impl<'a> Merge<'a> {
     /// Sorts the libraries, and puts a placeholder where each extension module goes.
     ///
     /// # Errors
-    /// [`Error::Link`] for libraries that are not ones to link.
+    /// [`Stage::Link`] for libraries that are not ones to link.
     pub(crate) fn libraries(&mut self) -> Result<Vec<(LinkedLibrary, Vec<u8>)>, Error> {
         let native = std::mem::take(&mut self.native);
         let libraries = Libraries::sort(native, &mut self.report)?;
@@ -122,7 +122,7 @@ impl<'a> Merge<'a> {
     /// Whether all files can lie in one folder, and in `dir`, where they will lie.
     ///
     /// # Errors
-    /// [`Error::Packages`] that names both sources of each file that cannot.
+    /// [`Stage::Packages`] that names both sources of each file that cannot.
     pub(crate) fn check_names(&mut self, dir: &Path) -> Result<(), Error> {
         self.conflicts
             .extend(in_a_file(&mut self.tree, self.sources));
@@ -138,7 +138,7 @@ impl<'a> Merge<'a> {
         if self.conflicts.is_empty() {
             return Ok(());
         }
-        Err(Error::Packages(listed(
+        Err(Stage::Packages.error(listed(
             Report::new("two packages bring the same file").hint("leave one of the two out"),
             std::mem::take(&mut self.conflicts),
         )))

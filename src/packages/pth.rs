@@ -13,7 +13,7 @@ use std::path::{Component, Path, PathBuf};
 /// Does what can be done of the `.pth` files at the top of `tree`; warnings of the rest.
 ///
 /// # Errors
-/// [`Error::Io`] when a file cannot be read.
+/// `Stage::Io` when a file cannot be read.
 pub(crate) fn follow(tree: &mut Tree, sources: &[Source]) -> Result<Vec<String>, Error> {
     let is_pth = |path: &&String| path.ends_with(".pth") && !path.contains('/');
     let names: Vec<String> = tree.keys().filter(is_pth).cloned().collect();

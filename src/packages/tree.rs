@@ -14,7 +14,7 @@
 //! a folder whose name says what is in it, and a program that may write to what it
 //! mounts would write to the source.
 
-use crate::error::{Error, Report};
+use crate::error::{Error, Report, Stage};
 use crate::inputs::sources::{Source, Sources};
 use crate::packages::contents::{Content, Tree, contents};
 use crate::packages::merge::Merge;
@@ -53,7 +53,7 @@ impl SitePackages {
     /// The bytes of a library of the report.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Stage::Io`].
     pub(crate) fn read(&self, library: &LinkedLibrary) -> Result<Vec<u8>, Error> {
         let path = self.staged.clone().unwrap_or_default().join(&library.file);
         fs::read(&path).map_err(|e| Error::io("read", &path, e))
@@ -70,8 +70,8 @@ pub(crate) fn sweep(folder: &Path, keep: &[PathBuf]) {
 /// there already. `unchanged` says whether it still has.
 ///
 /// # Errors
-/// [`Error::Packages`] when a source cannot be used, or two do not go together;
-/// [`Error::Link`] for a library that is not one to link; [`Error::Io`]; those of
+/// [`Stage::Packages`] when a source cannot be used, or two do not go together;
+/// [`Stage::Link`] for a library that is not one to link; [`Stage::Io`]; those of
 /// `unchanged`.
 pub(crate) fn prepare(
     sources: &Sources,
@@ -147,7 +147,7 @@ fn all<T>(results: Vec<Result<T, Error>>) -> Result<Vec<T>, Error> {
             let notes = errors
                 .iter()
                 .map(|error| error.report().summary().to_owned());
-            Err(Error::Packages(notes.fold(report, Report::note)))
+            Err(Stage::Packages.error(notes.fold(report, Report::note)))
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The step that runs Python: compilers and bodies are tried, the fastest way first,
 //! until one gives a snapshot that works.
 
-use crate::error::{Error, Report};
+use crate::error::{Error, Report, Stage};
 use crate::guest::draws;
 use crate::guest::engine::{self, Compiler};
 use crate::guest::environment;
@@ -149,7 +149,7 @@ impl Attempts<'_> {
             cx.log.say(&format!("{error}; trying another way"));
             last = Some(error);
         }
-        Err(last.unwrap_or_else(|| Error::Engine(Report::new("no compiler to try"))))
+        Err(last.unwrap_or_else(|| Stage::Engine.error(Report::new("no compiler to try"))))
     }
 
     /// Whether running the profiled bodies may do. Opening a library runs functions that
@@ -471,7 +471,7 @@ fn is_valid(linked: &[u8], wasm: &[u8]) -> Result<(), Error> {
     bodies::skeleton(wasm)
         .and_then(|skeleton| validate::validate_derived(linked, wasm, &skeleton))
         .map_err(|e| {
-            Error::Transform(
+            Stage::Transform.error(
                 Report::new("the snapshot is not a valid component")
                     .source(e)
                     .hint("please report this with the versions in use"),

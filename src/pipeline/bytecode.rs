@@ -25,7 +25,7 @@ impl Bytecode<'_> {
     /// Writes what is in the cache, and returns the sources that nobody compiled yet.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// `Stage::Io`.
     pub(crate) fn fill(&self) -> Result<Vec<Source>, Error> {
         let mut missing = Vec::new();
         for mount in &self.mounts {
@@ -58,7 +58,7 @@ impl Bytecode<'_> {
     ///
     /// # Errors
     /// [`Failure`] when Python does not start, or a body may have been missing;
-    /// [`Error::Io`].
+    /// `Stage::Io`.
     pub(crate) fn compile(
         &self,
         component: &Component,

@@ -28,7 +28,7 @@ pub(crate) fn key(config: &Config, read: &ReadInputs) -> Option<Digest> {
 /// embedded.
 ///
 /// # Errors
-/// [`Error::Io`] when a file cannot be read; [`Error::Packages`] for too many of them.
+/// `Stage::Io` when a file cannot be read; `Stage::Packages` for too many of them.
 pub(crate) fn archive(
     cx: &Context<'_>,
     keys: &Keys,

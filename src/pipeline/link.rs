@@ -1,6 +1,6 @@
 //! The step from libraries to one linked component.
 
-use crate::error::{Error, Report};
+use crate::error::{Error, Report, Stage};
 use crate::inputs::locate::Inputs;
 use crate::inputs::read::ReadInputs;
 use crate::inputs::runtime;
@@ -28,7 +28,7 @@ impl Linked {
     /// Takes a while, which is better spent beside the guest.
     ///
     /// # Errors
-    /// [`Error::Link`] when the component is not valid.
+    /// [`Stage::Link`] when the component is not valid.
     pub(crate) fn keep(&self, cx: &Context<'_>) -> Result<(), Error> {
         if self.entry.cached {
             return Ok(());
@@ -36,8 +36,9 @@ impl Linked {
         let valid = cx
             .log
             .timed("validate", || validate::validate(self.bytes()));
-        valid
-            .map_err(|e| Error::Link(Report::new("the linked component is not valid").source(e)))?;
+        valid.map_err(|e| {
+            Stage::Link.error(Report::new("the linked component is not valid").source(e))
+        })?;
         let Entry { blob, findings, .. } = &self.entry;
         cx.cache.store(EntryKind::Link, self.key, blob, findings);
         Ok(())
@@ -48,7 +49,7 @@ impl Linked {
 /// [kept](Linked::keep).
 ///
 /// # Errors
-/// [`Error::Runtime`] for damaged libraries, [`Error::Link`] for symbols that are missing.
+/// [`Stage::Runtime`] for damaged libraries, [`Stage::Link`] for symbols that are missing.
 pub(crate) fn link(
     cx: &Context<'_>,
     inputs: &Inputs,
@@ -119,5 +120,5 @@ fn extensions(site_packages: &SitePackages, strip: bool) -> Result<Vec<Extension
 
 /// For passes over components that stumble over one.
 pub(crate) fn not_understood(source: anyhow::Error) -> Error {
-    Error::Transform(Report::new("cannot rewrite the component").source(source))
+    Stage::Transform.error(Report::new("cannot rewrite the component").source(source))
 }

@@ -1,6 +1,6 @@
 //! The step from a snapshot to native code.
 
-use crate::error::{Error, Report};
+use crate::error::{Error, Report, Stage};
 use crate::guest::engine::Compiler;
 use crate::native::compile::{self, ConsumerCompiler, Identity, Precompiler};
 use crate::native::reuse;
@@ -42,7 +42,7 @@ impl MadeBy {
     /// `eryx` is the version and the digest that the graph told.
     ///
     /// # Errors
-    /// [`Error::Io`] when the running executable cannot be found.
+    /// [`Stage::Io`] when the running executable cannot be found.
     pub(crate) fn of(
         compiler: &ConsumerCompiler,
         eryx: Option<&(String, String)>,
@@ -83,7 +83,7 @@ impl MadeBy {
     }
 
     /// # Errors
-    /// [`Error::Io`] when the executable cannot be read.
+    /// [`Stage::Io`] when the executable cannot be read.
     fn digest(&self) -> Result<Digest, Error> {
         let mut key = KeyBuilder::new("made by");
         match self {
@@ -135,7 +135,7 @@ impl NativePlan<'_> {
 /// Native code of `snapshot`, from the cache or compiled now.
 ///
 /// # Errors
-/// [`Error::Precompile`] when no compiler takes the snapshot.
+/// [`Stage::Precompile`] when no compiler takes the snapshot.
 pub(crate) fn compile(
     cx: &Context<'_>,
     plan: &NativePlan<'_>,
@@ -209,7 +209,7 @@ fn ours(
             }
         }
     }
-    Err(last.unwrap_or_else(|| Error::Precompile(Report::new("no compiler to try"))))
+    Err(last.unwrap_or_else(|| Stage::Precompile.error(Report::new("no compiler to try"))))
 }
 
 /// One compiler at work on one snapshot.

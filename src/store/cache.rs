@@ -14,7 +14,7 @@
 //! renaming a complete temporary file: a killed build leaves at most a temporary file,
 //! which is swept later.
 
-use crate::error::{Error, Report};
+use crate::error::{Error, Report, Stage};
 use crate::log::Log;
 use crate::store::digest::{Blob, Digest, KeyBuilder};
 use crate::store::files::{TEMPORARY_AGE, files, is_temporary, publish, sweep};
@@ -115,7 +115,7 @@ impl Cache {
     /// Opens `root`, creating what is missing, for `build` of this crate.
     ///
     /// # Errors
-    /// [`Error::Cache`] when it cannot be created.
+    /// [`Stage::Cache`] when it cannot be created.
     pub(crate) fn open(
         root: &Path,
         build: &'static str,
@@ -129,7 +129,7 @@ impl Cache {
         {
             let folder = root.join(folder);
             fs::create_dir_all(&folder).map_err(|e| {
-                Error::Cache(
+                Stage::Cache.error(
                     Report::new(format!(
                         "cannot create the cache folder `{}`",
                         folder.display()

@@ -16,7 +16,7 @@ const RECORD: &str = "listing";
 /// by `fill`. Others with this prefix stay until [`sweep`].
 ///
 /// # Errors
-/// Those of `fill`, and [`Error::Io`]; nothing incomplete is left.
+/// Those of `fill`, and `Stage::Io`; nothing incomplete is left.
 pub(crate) fn staged(
     folder: &Path,
     prefix: &str,
@@ -54,7 +54,7 @@ pub(crate) fn staged(
 /// Takes what was added to a [`staged`] folder since for a part of it.
 ///
 /// # Errors
-/// [`Error::Io`].
+/// `Stage::Io`.
 pub(crate) fn accept(target: &Path) -> Result<(), Error> {
     let path = target.join(RECORD);
     fs::write(&path, listing(target)).map_err(|e| Error::io("write", &path, e))
@@ -99,7 +99,7 @@ fn listing(folder: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Report;
+    use crate::error::{Report, Stage};
 
     fn key() -> Digest {
         Digest::of(b"digest")
@@ -134,7 +134,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let error = staged(dir.path(), "made-", key(), |made| {
             fs::write(made.join("half"), "").unwrap();
-            Err(Error::Io(Report::new("no")))
+            Err(Stage::Io.error(Report::new("no")))
         });
         assert!(error.is_err());
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);

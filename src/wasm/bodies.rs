@@ -49,19 +49,22 @@ const MAX_GAP: usize = 4;
 /// `component` with every function body replaced by a trap, and without digests of the
 /// bodies, which are not part of a snapshot.
 pub(crate) fn skeleton(component: &[u8]) -> Result<Vec<u8>> {
-    sections::map_core_modules(component, &mut |_, module| {
-        let (kind, sections) = sections::parse(module)?;
-        let mut out = Vec::with_capacity(module.len());
-        out.extend_from_slice(&kind.header());
-        for section in sections {
-            if section.id == id::CODE {
-                sections::push(&mut out, section.id, &traps(section.data)?);
-            } else if section.custom_name() != Some(profile::DIGESTS) {
-                sections::push(&mut out, section.id, section.data);
-            }
+    sections::map_core_modules(component, &mut |_, module| without_bodies(module).map(Some))
+}
+
+/// As [`skeleton`], of one core module.
+pub(crate) fn without_bodies(module: &[u8]) -> Result<Vec<u8>> {
+    let (kind, sections) = sections::parse(module)?;
+    let mut out = Vec::with_capacity(module.len());
+    out.extend_from_slice(&kind.header());
+    for section in sections {
+        if section.id == id::CODE {
+            sections::push(&mut out, section.id, &traps(section.data)?);
+        } else if section.custom_name() != Some(profile::DIGESTS) {
+            sections::push(&mut out, section.id, section.data);
         }
-        Ok(Some(out))
-    })
+    }
+    Ok(out)
 }
 
 /// `skeleton` (or what wizer made of it) with all bodies of `component` back.

@@ -8,7 +8,7 @@
 //! each exported function costs a trampoline when it is compiled, and memory in every
 //! instance. So only the exports that something in the component names stay.
 
-use crate::error::{Error, Report, caught};
+use crate::error::{Error, Report, Stage, caught};
 use crate::wasm::dylink::{SharedLibrary, check_symbols};
 use crate::wasm::sections::{self, component_id, id, module_id};
 use rayon::prelude::*;
@@ -41,13 +41,13 @@ pub(crate) struct Extension {
 /// Links the base libraries in the order given, and extensions behind them.
 ///
 /// # Errors
-/// [`Error::Link`]: which symbol or library is missing, and who needs it.
+/// [`Stage::Link`]: which symbol or library is missing, and who needs it.
 pub(crate) fn link(base: &[Library], extensions: &[Extension]) -> Result<Vec<u8>, Error> {
     // wit-component panics on a repeated name.
     let mut names = BTreeSet::new();
     for library in base.iter().chain(extensions.iter().map(|e| &e.library)) {
         if !names.insert(library.name.as_str()) {
-            return Err(Error::Link(Report::new(format!(
+            return Err(Stage::Link.error(Report::new(format!(
                 "two libraries are named `{}`",
                 library.name
             ))));
@@ -85,7 +85,7 @@ pub(crate) fn link(base: &[Library], extensions: &[Extension]) -> Result<Vec<u8>
         }
     };
     caught("wit-component", encode)
-        .map_err(Error::Link)?
+        .map_err(|report| Stage::Link.error(report))?
         .map_err(|e| failed("cannot link the libraries into a component", e))
 }
 
@@ -118,7 +118,7 @@ fn names_functions(wasm: &[u8]) -> anyhow::Result<bool> {
 /// up segments.
 ///
 /// # Errors
-/// [`Error::Link`] with the extension and the instruction.
+/// [`Stage::Link`] with the extension and the instruction.
 fn check_instructions(extension: &Extension) -> Result<(), Error> {
     let shown = &extension.shown;
     let lost = |operator: &Operator<'_>| match operator {
@@ -136,7 +136,7 @@ fn check_instructions(extension: &Extension) -> Result<(), Error> {
         .map_err(|e| failed(&format!("cannot read {shown}"), e))?;
     match found {
         None => Ok(()),
-        Some(instruction) => Err(Error::Link(
+        Some(instruction) => Err(Stage::Link.error(
             Report::new(format!(
                 "{shown} uses `{instruction}`, whose effect no snapshot keeps"
             ))
@@ -200,7 +200,7 @@ fn named_exports(component: &[u8]) -> anyhow::Result<Option<HashSet<String>>> {
 /// Looks for the symbols that extensions ask for, and returns what to warn about.
 ///
 /// # Errors
-/// [`Error::Link`] with every missing symbol and the library that needs it.
+/// [`Stage::Link`] with every missing symbol and the library that needs it.
 pub(crate) fn check(base: &[Library], extensions: &[Extension]) -> Result<Vec<String>, Error> {
     if extensions.is_empty() {
         return Ok(Vec::new());
@@ -235,13 +235,11 @@ pub(crate) fn check(base: &[Library], extensions: &[Extension]) -> Result<Vec<St
         "a library that defines it belongs into `extensions`; what CPython for WASI does not \
          have has to be left out when the extension is built",
     );
-    Err(Error::Link(
-        findings.errors.into_iter().fold(report, Report::note),
-    ))
+    Err(Stage::Link.error(findings.errors.into_iter().fold(report, Report::note)))
 }
 
 fn failed(summary: &str, source: anyhow::Error) -> Error {
-    Error::Link(Report::new(summary).source(source))
+    Stage::Link.error(Report::new(summary).source(source))
 }
 
 #[cfg(test)]
