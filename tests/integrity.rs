@@ -48,8 +48,11 @@ fn is_temporary(path: &Path) -> bool {
 /// What the cache publishes is whole: it ends in its own length.
 #[track_caller]
 fn entries_are_whole(cache: &Path) {
-    for stage in ["link", "code", "snapshot", "verified"] {
-        for entry in fs::read_dir(cache.join(stage)).into_iter().flatten() {
+    let kinds = [
+        "link", "bytecode", "code", "snapshot", "verified", "native", "reuse",
+    ];
+    for kind in kinds {
+        for entry in fs::read_dir(cache.join(kind)).into_iter().flatten() {
             let path = entry.unwrap().path();
             if is_temporary(&path) {
                 continue;
@@ -86,25 +89,43 @@ fn kills() -> u64 {
     kills.map_or(8, |kills| kills.parse().unwrap())
 }
 
+/// What a build makes that finds the code to start Python in the cache.
+const WARM: [&str; 4] = ["bytecode", "snapshot", "native", "reuse"];
+
 #[test]
 fn a_build_killed_at_any_moment_leaves_nothing_wrong() {
     let dir = tempfile::tempdir().unwrap();
     let mut build = build(dir.path());
-    // An output of before, which stays whole until the new one is there.
+    // Packages to compile, and native code, so that builds are killed at those too.
+    let packages = dir.path().join("site-packages");
+    fs::create_dir_all(packages.join("mine")).unwrap();
+    for file in ["__init__.py", "one.py", "two.py"] {
+        let code = format!("NAME = {file:?}\n") + &"def f(x):\n    return [x]\n".repeat(500);
+        fs::write(packages.join("mine").join(file), code).unwrap();
+    }
+    build.site_packages = Some(packages);
+    build.native = true;
+    // Outputs of before, each of which stays whole until the new one is there.
     build.imports = vec!["re"];
     let started = Instant::now();
     let (old, _) = build.run().built();
     let cold = started.elapsed();
-    let output = build.out.join("python.wasm");
-    let old_bytes = fs::read(&output).unwrap();
-    build.imports = vec!["json"];
+    let outputs = |folder: &Path| {
+        let names = ["python.wasm", "python.cwasm", "python.rs"];
+        names.map(|name| (folder.join(name), fs::read(folder.join(name)).unwrap()))
+    };
+    let old_outputs = outputs(&build.out);
+    build.imports = vec!["json", "mine.one"];
     let mut elsewhere = build.clone();
     elsewhere.out = dir.path().join("reference");
+    for lost in WARM {
+        let _ = fs::remove_dir_all(build.cache.join(lost));
+    }
     let started = Instant::now();
     let (expected, _) = elsewhere.run().built();
     let warm = started.elapsed();
     assert_ne!(old, expected);
-    let new_bytes = fs::read(elsewhere.out.join("python.wasm")).unwrap();
+    let new_outputs = outputs(&elsewhere.out);
 
     let kills = kills();
     let mut moments = Moments(5);
@@ -112,15 +133,24 @@ fn a_build_killed_at_any_moment_leaves_nothing_wrong() {
     while killed < kills {
         assert!(round < 4 * kills, "only {killed} builds were still running");
         round += 1;
-        // Now and then with nothing to start from, else with all but the snapshot.
-        let (lost, takes) = match round % 8 {
-            3 => (build.cache.clone(), cold),
-            _ => (build.cache.join("snapshot"), warm),
+        // Now and then with nothing to start from, else with what starts Python.
+        let takes = match round % 8 {
+            3 => {
+                fs::remove_dir_all(&build.cache).unwrap();
+                cold
+            }
+            _ => {
+                for lost in WARM {
+                    let _ = fs::remove_dir_all(build.cache.join(lost));
+                }
+                warm
+            }
         };
-        fs::remove_dir_all(lost).unwrap();
         // As it was before, or there would be nothing to do.
-        fs::write(&output, &old_bytes).unwrap();
-        let _ = fs::remove_file(build.out.join("eryx-preinit/stamp.json"));
+        for (path, bytes) in &old_outputs {
+            fs::write(path, bytes).unwrap();
+        }
+        let _ = fs::remove_dir_all(build.out.join("eryx-preinit/stamps"));
         let mut child = build.start();
         let moment = Duration::from_micros(moments.below(takes.as_micros() as u64));
         std::thread::sleep(moment);
@@ -128,16 +158,20 @@ fn a_build_killed_at_any_moment_leaves_nothing_wrong() {
         killed += u64::from(child.try_wait().unwrap().is_none());
         child.kill().unwrap();
         child.wait().unwrap();
-        let seen = fs::read(&output).unwrap();
-        assert!(
-            seen == old_bytes || seen == new_bytes,
-            "killed after {moment:?}, python.wasm is {} bytes of something else",
-            seen.len()
-        );
+        for ((path, old), (_, new)) in old_outputs.iter().zip(&new_outputs) {
+            let seen = fs::read(path).unwrap();
+            assert!(
+                seen == *old || seen == *new,
+                "killed after {moment:?}, {path:?} is {} bytes of something else",
+                seen.len()
+            );
+        }
         entries_are_whole(&build.cache);
         let (sha256, _) = build.run().built();
         assert_eq!(sha256, expected, "killed after {moment:?} and built again");
-        assert_eq!(fs::read(&output).unwrap(), new_bytes);
+        for (index, (_, bytes)) in outputs(&build.out).into_iter().enumerate() {
+            assert!(bytes == new_outputs[index].1, "killed after {moment:?}");
+        }
     }
     println!(
         "killed {killed} builds; {} others were done",

@@ -196,6 +196,9 @@ fn main() {
     println!("exports {exports}");
     let mapped = unsafe { python::load_file(&engine, env!("ERYX_PYTHON_CWASM")) };
     println!("mapped {}", mapped.is_ok());
+    // Wasmtime refuses a component that does not fit in its pool.
+    let pooled = wasmtime::Engine::new(&python::pooling(2)).unwrap();
+    println!("pooled {}", python::load(&pooled).is_ok());
     let mut other = python::config();
     other.consume_fuel(true);
     let other = wasmtime::Engine::new(&other).unwrap();
@@ -215,7 +218,7 @@ fn a_program_loads_what_was_compiled_for_it_and_nothing_else() {
     let project = Project::new(
         "native",
         "native-consumer",
-        &block("precompile = { epoch-interruption = true }"),
+        &block("precompile = { epoch-interruption = true, pooling = true }"),
     );
     project.write("src/main.rs", MAIN);
     let ran = project.cargo(&["run"], &[]).succeeded();
@@ -225,6 +228,7 @@ fn a_program_loads_what_was_compiled_for_it_and_nothing_else() {
     assert_eq!(ran.value("sha256"), "true");
     assert_ne!(ran.value("exports"), "0");
     assert_eq!(ran.value("mapped"), "true");
+    assert_eq!(ran.value("pooled"), "true");
     for (name, part) in [
         ("truncated", "is truncated: it has"),
         ("edited", "was changed after it was compiled"),

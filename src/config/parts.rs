@@ -80,6 +80,7 @@ impl Precompile {
             consume_fuel,
             memory_init_cow,
             address_map,
+            pooling,
         } = self;
         key.part("target", target.as_deref().unwrap_or_default().as_bytes())
             .part("cpu", cpu.name().as_bytes())
@@ -90,6 +91,7 @@ impl Precompile {
             ("consume-fuel", consume_fuel),
             ("memory-init-cow", memory_init_cow),
             ("address-map", address_map),
+            ("pooling", pooling),
         ] {
             key.part(label, &[u8::from(*on)]);
         }

@@ -18,6 +18,7 @@ pub(super) const KEYS: &[&str] = &[
     "consume-fuel",
     "memory-init-cow",
     "address-map",
+    "pooling",
 ];
 const KEY: &str = "precompile";
 
@@ -51,6 +52,10 @@ pub struct Precompile {
     /// backtraces (`Config::generate_address_map`); about a third more bytes.
     /// Default: `false`.
     pub address_map: bool,
+    /// `pooling`: also write `python::pooling`, the settings for a program that makes
+    /// many instances. The program's `wasmtime` needs its feature `pooling-allocator`,
+    /// which is one of its defaults. Default: `false`.
+    pub pooling: bool,
 }
 
 impl Default for Precompile {
@@ -64,6 +69,7 @@ impl Default for Precompile {
             consume_fuel: false,
             memory_init_cow: true,
             address_map: false,
+            pooling: false,
         }
     }
 }
@@ -169,6 +175,7 @@ pub(super) fn read(fields: &mut Fields<'_, '_>) -> Option<Precompile> {
         consume_fuel: table.boolean("consume-fuel", default.consume_fuel),
         memory_init_cow: table.boolean("memory-init-cow", default.memory_init_cow),
         address_map: table.boolean("address-map", default.address_map),
+        pooling: table.boolean("pooling", default.pooling),
     };
     enable.then_some(precompile)
 }

@@ -17,6 +17,7 @@ include!("loader/checksum.rs");
 const CHECKSUM: &str = include_str!("loader/checksum.rs");
 
 const TEMPLATE: &str = include_str!("loader/python.rs.in");
+const POOLING: &str = include_str!("loader/pooling.rs.in");
 const ERYX: &str = include_str!("loader/eryx.rs.in");
 const ERYX_PLACEHOLDER: &str = include_str!("loader/eryx-placeholder.rs.in");
 const PLACEHOLDER: &str = include_str!("loader/placeholder.rs.in");
@@ -69,6 +70,13 @@ impl Loader<'_> {
             ("@COMPILER@", literal(self.compiler.name())),
             ("@WASMTIME@", literal(version.unwrap_or_default())),
             ("@STRATEGY@", strategy.to_owned()),
+            (
+                "@POOLING@",
+                match self.precompile.pooling {
+                    true => POOLING.to_owned(),
+                    false => String::new(),
+                },
+            ),
             ("@EPOCH@", self.precompile.epoch_interruption.to_string()),
             ("@FUEL@", self.precompile.consume_fuel.to_string()),
             ("@COW@", self.precompile.memory_init_cow.to_string()),

@@ -152,13 +152,14 @@ impl Attempts<'_> {
         Err(last.unwrap_or_else(|| Stage::Engine.error(Report::new("no compiler to try"))))
     }
 
-    /// Whether running the profiled bodies may do. Opening a library runs functions that
-    /// start-up and imports do not, and so does what the library calls: such a run would
-    /// trap.
+    /// Whether running the profiled bodies may do. What extensions call is known where
+    /// they are in one module with it.
     fn is_profiled(&self) -> Result<bool, Error> {
         let extensions = &self.guest.site_packages.report.libraries;
-        Ok(extensions.is_empty()
-            && bodies::is_profiled(self.linked.bytes()).map_err(not_understood)?)
+        let linked = self.linked.bytes();
+        let known = || bodies::is_fused(linked).map_err(not_understood);
+        Ok((extensions.is_empty() || known()?)
+            && bodies::is_profiled(linked).map_err(not_understood)?)
     }
 
     /// Compiled code in the cache, of the first way that has some: all bodies, if an

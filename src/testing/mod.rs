@@ -3,7 +3,7 @@
 
 mod conformance;
 #[path = "../../tests/native/mod.rs"]
-mod native;
+pub(crate) mod native;
 
 use crate::config::Config;
 use crate::error::Error;

@@ -363,6 +363,17 @@ pub(crate) fn is_profiled(component: &[u8]) -> Result<bool> {
     Ok(false)
 }
 
+/// Whether a module of `component` says which bodies it was made from, as fused ones do.
+pub(crate) fn is_fused(component: &[u8]) -> Result<bool> {
+    for module in sections::core_modules(component)? {
+        let digests = |section: &Section<'_>| section.custom_name() == Some(profile::DIGESTS);
+        if sections::parse(module)?.1.iter().any(digests) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// The code section of each core module, `None` for a module without one.
 fn codes(component: &[u8]) -> Result<Vec<Option<&[u8]>>> {
     sections::core_modules(component)?

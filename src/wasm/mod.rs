@@ -1,6 +1,7 @@
 //! Components and modules as bytes: bytes → bytes. No file system, no Wasmtime.
 
 pub(crate) mod bodies;
+pub(crate) mod callees;
 pub(crate) mod dylink;
 pub(crate) mod environ;
 pub(crate) mod fuse;

@@ -4,8 +4,10 @@
 //! to. So the same profile serves a library alone and beside extensions, in whatever
 //! order, and after modules were fused, when a section of the fused module carries the
 //! digests of the bodies it was made from. A function that was not recorded is kept,
-//! those of extensions for example. A false match costs one repeated run.
+//! those of extensions for example, with what it [calls](super::callees). A false match
+//! costs one repeated run.
 
+use crate::wasm::callees;
 use crate::wasm::sections;
 use anyhow::{Result, ensure};
 use std::collections::HashMap;
@@ -80,9 +82,20 @@ impl Profile {
             Bodies::Start => START,
             Bodies::Execute => EXECUTE,
         };
-        let stays = |digest| self.0.get(&digest).is_none_or(|runs| runs & flag != 0);
-        let hot: Vec<bool> = digests(module)?.into_iter().map(stays).collect();
-        Ok(hot.contains(&false).then_some(hot))
+        let digests = digests(module)?;
+        let runs: Vec<Option<&u8>> = digests.iter().map(|digest| self.0.get(digest)).collect();
+        let mut hot: Vec<bool> = runs
+            .iter()
+            .map(|runs| runs.is_none_or(|runs| runs & flag != 0))
+            .collect();
+        if !hot.contains(&false) {
+            return Ok(None);
+        }
+        if bodies == Bodies::Start {
+            let unknown = (0..hot.len()).filter(|&function| runs[function].is_none());
+            callees::keep(module, unknown.collect(), &mut hot)?;
+        }
+        Ok(Some(hot))
     }
 }
 

@@ -4,7 +4,7 @@
 
 #![allow(dead_code, reason = "each test uses its part")]
 
-use eryx_preinit_build::Builder;
+use eryx_preinit_build::{Builder, CompilerChoice};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -15,6 +15,8 @@ pub struct Build {
     pub out: PathBuf,
     pub cache: PathBuf,
     pub site_packages: Option<PathBuf>,
+    /// Whether native code is made too, by the compiler that is quickest.
+    pub native: bool,
     pub imports: Vec<&'static str>,
     /// Shell commands in front of it: `umask 077`.
     pub shell: String,
@@ -32,6 +34,7 @@ impl Build {
             out: folder.join("out"),
             cache: folder.join("cache"),
             site_packages: None,
+            native: false,
             imports: vec!["json"],
             shell: ":".to_owned(),
             variables: Vec::new(),
@@ -59,6 +62,9 @@ impl Build {
             .stderr(Stdio::piped());
         if let Some(folder) = &self.site_packages {
             command.env("CHILD_SITE_PACKAGES", folder);
+        }
+        if self.native {
+            command.env("CHILD_NATIVE", "winch");
         }
         #[cfg(unix)]
         if let Some(user) = self.user {
@@ -124,6 +130,10 @@ pub fn child() {
     builder.config.site_packages = variable("CHILD_SITE_PACKAGES").map(PathBuf::from);
     let imports = variable("CHILD_IMPORTS").unwrap();
     builder.config.imports = imports.split(',').map(str::to_owned).collect();
+    if variable("CHILD_NATIVE").is_some() {
+        let precompile = builder.config.precompile.get_or_insert_default();
+        precompile.compiler = CompilerChoice::Winch;
+    }
     builder.progress(|line| eprintln!("{line}"));
     match builder.build() {
         Ok(artifacts) => {

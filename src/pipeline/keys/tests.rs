@@ -335,6 +335,7 @@ fn every_key_of_precompile() {
             with(|p| p.consume_fuel = true),
             with(|p| p.memory_init_cow = false),
             with(|p| p.address_map = true),
+            with(|p| p.pooling = true),
         ]
     });
 }

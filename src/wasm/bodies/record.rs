@@ -19,9 +19,11 @@ use crate::guest::snapshot;
 use crate::inputs::runtime;
 use crate::inputs::stdlib::{self, StdlibSource};
 use crate::packages::embed::{self, Selection};
+use crate::testing::native;
 use crate::wasm::{initialize, link};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::slice;
 use std::time::Duration;
 use wasm_encoder::reencode::utils as reencode;
 use wasm_encoder::{MemorySection, MemoryType};
@@ -180,7 +182,7 @@ fn covered(snapshot: &[u8], original: &[u8]) -> Result<Vec<Vec<usize>>> {
 /// Runs `scripts` in `component`; what ran, and the snapshot.
 fn run(
     component: &[u8],
-    stdlib: &Path,
+    [stdlib, site_packages]: [&Path; 2],
     archive: Option<&[u8]>,
     scripts: &[String],
     finalize: bool,
@@ -189,11 +191,10 @@ fn run(
     let instrumented = snapshot::instrument(&instrumented_for_coverage).unwrap();
     let engine = engine::engine(Compiler::Winch).unwrap();
     let compiled = snapshot::compile(&engine, Compiler::Winch, &instrumented.skeleton).unwrap();
-    let empty = tempfile::tempdir().unwrap();
     let snapshot = snapshot::record(
         &instrumented,
         &compiled,
-        &guest_setup(stdlib, empty.path()),
+        &guest_setup(stdlib, site_packages),
         archive,
         scripts,
         if finalize { &FAILING } else { &[] },
@@ -264,6 +265,21 @@ fn plain_snapshot(linked: &[u8], stdlib: &Path, imports: &[String]) -> Vec<u8> {
     initialize::restore_initialize(&whole).unwrap().into_owned()
 }
 
+/// An extension module, and the file that Python looks for before it opens it.
+fn extension(site_packages: &Path) -> link::Extension {
+    let name = "cfast.cpython-314-wasm32-wasi.so";
+    let compiled = native::compiled_from_c(site_packages).unwrap();
+    std::fs::write(site_packages.join(name), []).unwrap();
+    link::Extension {
+        library: link::Library {
+            name: format!("/site-packages/{name}"),
+            wasm: compiled,
+        },
+        openable: true,
+        shown: "cfast".to_owned(),
+    }
+}
+
 /// Functions of a module of fewer are not recorded, nor what equals one of them.
 const SMALL: usize = 500;
 
@@ -289,17 +305,27 @@ fn record_profiles() {
     let archive = embed::archive(&folders, &selection).unwrap();
     let mut functions = BTreeMap::new();
     let mut kept = Vec::new();
-    for package in std::env::split_paths(&packages) {
+    let site_packages = tempfile::tempdir().unwrap();
+    let extension = extension(site_packages.path());
+    let all: Vec<_> = std::env::split_paths(&packages)
+        .flat_map(|package| [(package.clone(), false), (package, true)])
+        .collect();
+    for (package, extended) in all {
         let files = runtime::library_files(&package).unwrap();
-        let linked = link::link(&runtime::load(&files, true).unwrap(), &[]).unwrap();
-        let mut start = run(&linked, &stdlib, None, &start_scripts(), true);
-        for (start, more) in start.iter_mut().zip(run(
-            &linked,
-            &stdlib,
-            Some(&archive),
-            &start_scripts(),
-            true,
-        )) {
+        let extensions = if extended {
+            slice::from_ref(&extension)
+        } else {
+            &[]
+        };
+        let linked = link::link(&runtime::load(&files, true).unwrap(), extensions).unwrap();
+        let folders = [stdlib.as_path(), site_packages.path()];
+        let mut scripts = start_scripts();
+        if extended {
+            scripts.push(include_str!("extension.py").to_owned());
+        }
+        let mut start = run(&linked, folders, None, &scripts, true);
+        let embedded = run(&linked, folders, Some(&archive), &scripts, true);
+        for (start, more) in start.iter_mut().zip(embedded) {
             start.extend(more);
         }
         // What a statement needs differs a little with what was imported.
@@ -307,7 +333,7 @@ fn record_profiles() {
             .map(|imports| {
                 let imports: Vec<String> = imports.iter().map(|&s: &&str| s.to_owned()).collect();
                 let restored = plain_snapshot(&linked, &stdlib, &imports);
-                run(&restored, &stdlib, None, &execute_scripts(), false)
+                run(&restored, folders, None, &execute_scripts(), false)
             })
             .into_iter()
             .reduce(|mut all, more| {
