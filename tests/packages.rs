@@ -8,6 +8,7 @@ mod skip;
 use eryx_preinit_build::{Extension, Stage};
 use runtime::builder;
 use std::fs;
+use std::sync::{Arc, Mutex};
 
 #[test]
 fn native_extensions_are_linked_and_imported() {
@@ -72,15 +73,28 @@ fn native_extensions_are_linked_and_imported() {
 }
 
 #[test]
-fn a_newer_runtime_takes_them_too() {
-    let dir = tempfile::tempdir().unwrap();
-    let extension = dir.path().join("fast.cpython-314-wasm32-wasi.so");
-    fs::write(&extension, native::extension("fast", 6)).unwrap();
-    let mut builder = builder(dir.path(), &["fast"]);
-    builder.config.runtime = Some(runtime::folder("0.14.0"));
-    builder.config.extensions.push(Extension::new(extension));
-    builder.config.setup_code = Some("import fast\nassert fast.answer() == 6".to_owned());
-    builder.build().unwrap();
+fn with_extensions_too_only_the_profiled_bodies_are_compiled() {
+    for version in ["0.5.0", "0.14.0"] {
+        let dir = tempfile::tempdir().unwrap();
+        let library = match native::compiled_from_c(dir.path()) {
+            Ok(library) => library,
+            Err(why) => return skip::skipped("the extension in C", &why),
+        };
+        let extension = dir.path().join("cfast.cpython-314-wasm32-wasi.so");
+        fs::write(&extension, library).unwrap();
+        let mut builder = builder(dir.path(), &["cfast"]);
+        builder.config.cache_dir = Some(dir.path().join("cache"));
+        builder.config.runtime = Some(runtime::folder(version));
+        builder.config.extensions.push(Extension::new(extension));
+        builder.config.setup_code = Some("import cfast\nassert cfast.square(6) == 36".to_owned());
+        let said = Arc::new(Mutex::new(String::new()));
+        let lines = said.clone();
+        builder.progress(move |line| *lines.lock().unwrap() += &format!("{line}\n"));
+        builder.build().unwrap();
+        let said = said.lock().unwrap();
+        assert!(said.contains("bodies: start"), "{said}");
+        assert!(!said.contains("trying another way"), "{said}");
+    }
 }
 
 #[test]

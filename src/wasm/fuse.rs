@@ -18,8 +18,9 @@
 //!
 //! **What starts does so where it did**, relative to all other code: a small module in
 //! the place of the former instance calls it. A start function that only fills memory
-//! with constants (linkers clear their zeros so) is a segment in other words, and is
-//! written as one; over memory that nothing has written to, zeros are there already.
+//! with constants (linkers clear their zeros so, or write addresses) is segments in other
+//! words, and is written as such; over memory that nothing has written to, zeros are there
+//! already.
 //!
 //! **Every name leads to the same item.** Imports are followed through instances, bags
 //! and modules that hand them on, to where the item is defined; its type must be the one

@@ -416,12 +416,35 @@ pub(super) fn without(
     Ok(out)
 }
 
-/// `memory.fill` with numbers.
+/// `memory.fill` or `i32.store` with numbers.
 pub(super) struct Fill {
     pub(super) memory: u32,
-    pub(super) start: u32,
-    pub(super) value: u8,
-    pub(super) size: u32,
+    pub(super) start: u64,
+    pub(super) content: Content,
+}
+
+/// What is written.
+#[derive(Clone, Copy)]
+pub(super) enum Content {
+    Repeated { value: u8, size: u32 },
+    Number(i32),
+}
+
+impl Content {
+    /// In bytes.
+    pub(super) fn size(self) -> u32 {
+        match self {
+            Self::Repeated { size, .. } => size,
+            Self::Number(_) => 4,
+        }
+    }
+
+    pub(super) fn bytes(self) -> Vec<u8> {
+        match self {
+            Self::Repeated { value, size } => vec![value; size as usize],
+            Self::Number(number) => number.to_le_bytes().to_vec(),
+        }
+    }
 }
 
 /// Whether a body does nothing but fill memory with what it computes of constants.
@@ -433,6 +456,7 @@ pub(super) fn only_fills(body: &[u8]) -> Result<bool> {
             | Operator::GlobalGet { .. }
             | Operator::I32Add
             | Operator::MemoryFill { .. }
+            | Operator::I32Store { .. }
             | Operator::End => {}
             _ => return Ok(false),
         }
@@ -465,11 +489,21 @@ pub(super) fn fills(body: &[u8], maps: &Maps, known: &[Option<Part>]) -> Result<
             Operator::MemoryFill { mem } => match (stack.pop(), stack.pop(), stack.pop()) {
                 (Some(size), Some(value), Some(start)) => fills.push(Fill {
                     memory: moved(&maps.memories, mem, "memory")?,
-                    start: start.cast_unsigned(),
-                    value: value.to_le_bytes()[0],
-                    size: size.cast_unsigned(),
+                    start: u64::from(start.cast_unsigned()),
+                    content: Content::Repeated {
+                        value: value.to_le_bytes()[0],
+                        size: size.cast_unsigned(),
+                    },
                 }),
                 _ => bail!("memory.fill without operands"),
+            },
+            Operator::I32Store { memarg } => match (stack.pop(), stack.pop()) {
+                (Some(number), Some(start)) => fills.push(Fill {
+                    memory: moved(&maps.memories, memarg.memory, "memory")?,
+                    start: u64::from(start.cast_unsigned()).saturating_add(memarg.offset),
+                    content: Content::Number(number),
+                }),
+                _ => bail!("i32.store without operands"),
             },
             _ => {}
         }

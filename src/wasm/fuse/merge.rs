@@ -1,7 +1,7 @@
 //! Several modules → one: the index spaces put together, and everything that is left
 //! written down.
 
-use super::body::{self, Body, Forward, Maps, Name, Setting};
+use super::body::{self, Body, Content, Forward, Maps, Name, Setting};
 use super::component::{Component, Entity};
 use super::constant::{Constant, Names, Part};
 use super::module::{Kind, Module};
@@ -332,26 +332,29 @@ impl<'a> Merged<'a> {
         for fill in body::fills(body, &self.maps[member], &self.known())? {
             let ty = memories.get(fill.memory as usize).context("no memory")?;
             let page = 1_u64 << ty.page_size_log2.unwrap_or(16);
-            let start = u64::from(fill.start);
-            let range = start..start + u64::from(fill.size);
-            if ty.memory64 || range.end > ty.minimum.saturating_mul(page) {
+            let size = fill.content.size();
+            let end = fill.start.saturating_add(u64::from(size));
+            let fits = !ty.memory64 && end <= ty.minimum.saturating_mul(page);
+            let (true, Ok(start)) = (fits, u32::try_from(fill.start)) else {
                 return unfit("a start function that fills more memory than there is");
-            }
-            let untouched = self
-                .data
-                .iter()
-                .all(|data| data.spares(fill.memory, &range));
-            if fill.value == 0 && fill.memory as usize >= own && untouched {
+            };
+            if let Content::Repeated { value: 0, .. } = fill.content
+                && fill.memory as usize >= own
+                && self
+                    .data
+                    .iter()
+                    .all(|data| data.spares(fill.memory, &(fill.start..end)))
+            {
                 continue;
             }
-            self.filled = self.filled.saturating_add(fill.size);
+            self.filled = self.filled.saturating_add(size);
             if self.filled > MOST_FILLED {
                 return unfit("start functions that fill much memory");
             }
-            let offset = Constant(vec![Part::I32(fill.start.cast_signed())]);
+            let offset = Constant(vec![Part::I32(start.cast_signed())]);
             self.data.push(Data {
                 place: Some((fill.memory, offset)),
-                bytes: vec![fill.value; fill.size as usize].into(),
+                bytes: fill.content.bytes().into(),
             });
         }
         Ok(())

@@ -305,7 +305,9 @@ impl Maker {
                 writeln!(
                     out,
                     "(start $s) (func $s (memory.fill ${memory} (i32.add (i32.const {at}) \
-                     (i32.const 6)) (i32.const {value}) (i32.const 9)))"
+                     (i32.const 6)) (i32.const {value}) (i32.const 9)) \
+                     (i32.store ${memory} offset=2 (i32.const {at}) \
+                     (i32.add (i32.const {value}) (i32.const 7))))"
                 )
             }
             _ => Ok(()),

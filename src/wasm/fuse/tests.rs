@@ -136,11 +136,15 @@ const LINKED: &str = r#"(component
         (func (export "ready") (result i32)
             (i32.store (i32.add (global.get $memory) (i32.const 8)) (i32.const 40))
             (i32.const 0))
-        (func $bss (memory.fill
-            (i32.add (i32.const 24) (global.get $memory)) (i32.const 0) (i32.const 100)))
+        (func $bss
+            (memory.fill
+                (i32.add (i32.const 24) (global.get $memory)) (i32.const 0) (i32.const 100))
+            ;; "ello"
+            (i32.store offset=1
+                (i32.add (i32.const 16) (global.get $memory)) (i32.const 0x6f6c6c65)))
         (start $bss)
         (elem (global.get $table) func $next)
-        (data (i32.add (global.get $memory) (i32.const 16)) "hello"))
+        (data (i32.add (global.get $memory) (i32.const 16)) "h...."))
     (core module $fixup
         (import "" "table" (table 1 funcref))
         (import "" "log" (func $log (param i32 i32)))
