@@ -154,7 +154,7 @@ pub(crate) fn placeholder(
     for_eryx: bool,
 ) -> Result<Artifacts, Error> {
     let wasm = out_dir.join(&config.output);
-    let component = Blob::from(sections::Kind::Component.header().to_vec());
+    let component = Blob::from(sections::Encoding::Component.header().to_vec());
     let native = Blob::from(Vec::new());
     let loader = Blob::from(loader::placeholder(reason, for_eryx).into_bytes());
     let beside = |extension, blob| {

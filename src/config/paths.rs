@@ -12,15 +12,15 @@ pub(super) fn without_trailing_slash(path: &Path) -> PathBuf {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum FileType {
     File,
     Folder,
 }
 
 pub(super) fn extension_path_problem(path: &Path) -> Option<String> {
-    match look(path, Some(Kind::File)) {
-        Ok(Kind::File) => None,
-        Ok(Kind::Folder) => Some(format!(
+    match look(path, Some(FileType::File)) {
+        Ok(FileType::File) => None,
+        Ok(FileType::Folder) => Some(format!(
             "{} is a folder; expected the file of an extension module",
             show_path(path)
         )),
@@ -118,16 +118,16 @@ pub(crate) fn matching(pattern: &Pattern) -> Vec<PathBuf> {
 
 pub(super) fn package_path_problem(path: &Path) -> Option<String> {
     if let Some(pattern) = Pattern::of(path) {
-        return match look(&pattern.folder, Some(Kind::Folder)) {
-            Ok(Kind::Folder) if matching(&pattern).is_empty() => Some(format!(
+        return match look(&pattern.folder, Some(FileType::Folder)) {
+            Ok(FileType::Folder) if matching(&pattern).is_empty() => Some(format!(
                 "nothing in {} fits {}",
                 show_path(&pattern.folder),
                 show(&pattern.shown())
             )),
-            Ok(Kind::Folder) => matching(&pattern)
+            Ok(FileType::Folder) => matching(&pattern)
                 .iter()
                 .find_map(|path| package_path_problem(path)),
-            Ok(Kind::File) => Some(format!(
+            Ok(FileType::File) => Some(format!(
                 "{} is a file, not a folder",
                 show_path(&pattern.folder)
             )),
@@ -135,8 +135,8 @@ pub(super) fn package_path_problem(path: &Path) -> Option<String> {
         };
     }
     match look(path, None) {
-        Ok(Kind::Folder) => None,
-        Ok(Kind::File) => {
+        Ok(FileType::Folder) => None,
+        Ok(FileType::File) => {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             if name.ends_with(".so") {
                 return Some(format!(
@@ -201,9 +201,9 @@ pub(super) fn wheel_dir_problem(path: &Path) -> Option<String> {
 }
 
 pub(super) fn setup_path_problem(path: &Path) -> Option<String> {
-    match look(path, Some(Kind::File)) {
-        Ok(Kind::File) => None,
-        Ok(Kind::Folder) => Some(format!(
+    match look(path, Some(FileType::File)) {
+        Ok(FileType::File) => None,
+        Ok(FileType::Folder) => Some(format!(
             "{} is a folder; expected a Python file",
             show_path(path)
         )),
@@ -218,8 +218,8 @@ pub(super) fn runtime_path_problem(path: &Path) -> Option<String> {
             .filter(|name| !folder.join(name).is_dir())
             .collect()
     };
-    match look(path, Some(Kind::Folder)) {
-        Ok(Kind::Folder) => {
+    match look(path, Some(FileType::Folder)) {
+        Ok(FileType::Folder) => {
             let lacks: Vec<String> = missing(path)
                 .iter()
                 .map(|name| format!("no `{name}/`"))
@@ -233,7 +233,7 @@ pub(super) fn runtime_path_problem(path: &Path) -> Option<String> {
                 )
             })
         }
-        Ok(Kind::File) => {
+        Ok(FileType::File) => {
             let hint = if path.extension().is_some_and(|end| end == "crate") {
                 "; unpack it first (`tar xzf`)"
             } else {
@@ -260,7 +260,7 @@ pub(super) fn stdlib_path_problem(path: &Path) -> Option<String> {
         missing
     };
     match look(path, None) {
-        Ok(Kind::Folder) => {
+        Ok(FileType::Folder) => {
             let lacks = missing(path);
             (!lacks.is_empty()).then(|| {
                 format!(
@@ -271,7 +271,7 @@ pub(super) fn stdlib_path_problem(path: &Path) -> Option<String> {
                 )
             })
         }
-        Ok(Kind::File) => {
+        Ok(FileType::File) => {
             let archive = path
                 .file_name()
                 .is_some_and(|name| name.to_string_lossy().ends_with(".tar.zst"));
@@ -288,9 +288,9 @@ pub(super) fn stdlib_path_problem(path: &Path) -> Option<String> {
 }
 
 pub(super) fn site_packages_path_problem(path: &Path) -> Option<String> {
-    match look(path, Some(Kind::Folder)) {
-        Ok(Kind::Folder) => None,
-        Ok(Kind::File) => {
+    match look(path, Some(FileType::Folder)) {
+        Ok(FileType::Folder) => None,
+        Ok(FileType::File) => {
             let hint = if path.extension().is_some_and(|end| end == "whl") {
                 "; name the wheel in `packages`"
             } else {
@@ -333,10 +333,10 @@ pub(super) fn cache_dir_problem(path: &Path) -> Option<String> {
 }
 
 /// What `path` leads to, or why it leads nowhere.
-pub(super) fn look(path: &Path, want: Option<Kind>) -> Result<Kind, String> {
+pub(super) fn look(path: &Path, want: Option<FileType>) -> Result<FileType, String> {
     match fs::metadata(path) {
-        Ok(found) if found.is_dir() => Ok(Kind::Folder),
-        Ok(found) if found.is_file() => Ok(Kind::File),
+        Ok(found) if found.is_dir() => Ok(FileType::Folder),
+        Ok(found) if found.is_file() => Ok(FileType::File),
         Ok(_) => Err(format!(
             "{} is neither a file nor a folder",
             show_path(path)
@@ -362,7 +362,7 @@ pub(super) fn dangling(link: &Path) -> String {
 }
 
 /// Which part of `path` is missing, and what may have been meant.
-pub(super) fn absent(path: &Path, want: Option<Kind>) -> String {
+pub(super) fn absent(path: &Path, want: Option<FileType>) -> String {
     let shown = show_path(path);
     for missing in path.ancestors() {
         if let Ok(found) = fs::symlink_metadata(missing) {
@@ -400,7 +400,7 @@ pub(super) fn absent(path: &Path, want: Option<Kind>) -> String {
         let want = if missing == path {
             want
         } else {
-            Some(Kind::Folder)
+            Some(FileType::Folder)
         };
         let part = if missing == path {
             String::new()
@@ -421,7 +421,7 @@ pub(super) fn absent(path: &Path, want: Option<Kind>) -> String {
 }
 
 /// Sorted, so that a report does not depend on the file system's order.
-pub(super) fn names_in(folder: &Path, want: Option<Kind>) -> Vec<String> {
+pub(super) fn names_in(folder: &Path, want: Option<FileType>) -> Vec<String> {
     let Ok(entries) = fs::read_dir(folder) else {
         return Vec::new();
     };
@@ -433,8 +433,8 @@ pub(super) fn names_in(folder: &Path, want: Option<Kind>) -> Vec<String> {
                 kind.is_symlink()
                     || match want {
                         None => true,
-                        Some(Kind::File) => kind.is_file(),
-                        Some(Kind::Folder) => kind.is_dir(),
+                        Some(FileType::File) => kind.is_file(),
+                        Some(FileType::Folder) => kind.is_dir(),
                     }
             })
         })
@@ -447,7 +447,7 @@ pub(super) fn names_in(folder: &Path, want: Option<Kind>) -> Vec<String> {
 /// A hint, if a folder inside `path` or the one around it is what was meant:
 /// said, not used, because which one is meant is a guess.
 pub(super) fn one_level_off(path: &Path, fits: impl Fn(&Path) -> bool) -> String {
-    let inside: Vec<PathBuf> = names_in(path, Some(Kind::Folder))
+    let inside: Vec<PathBuf> = names_in(path, Some(FileType::Folder))
         .iter()
         .map(|name| path.join(name))
         .filter(|folder| fits(folder))

@@ -1,6 +1,6 @@
 //! The block as a whole, and what is said about mistakes in it, word for word.
 
-use super::paths::{Kind, look};
+use super::paths::{FileType, look};
 use super::rules::{KEYWORDS, module_problem};
 use super::*;
 use crate::error::Stage;
@@ -877,7 +877,7 @@ fn missing_paths_name_the_missing_part() {
     dir.folder("vendor/deep");
     dir.file("file");
     dir.file("vendro");
-    let absent = |path: &str| dir.short(look(&dir.0.join(path), Some(Kind::File)).err());
+    let absent = |path: &str| dir.short(look(&dir.0.join(path), Some(FileType::File)).err());
     assert_eq!(
         absent("vendr/deep/a.so"),
         "`vendr/deep/a.so` does not exist: `.` holds no `vendr`; did you mean `vendor`?"
@@ -926,7 +926,7 @@ fn a_slash_behind_a_file_does_not_hide_it() {
 fn missing_paths_with_dots() {
     let dir = Scratch::new();
     dir.file("file");
-    let absent = |path: &str| dir.short(look(&dir.0.join(path), Some(Kind::File)).err());
+    let absent = |path: &str| dir.short(look(&dir.0.join(path), Some(FileType::File)).err());
     assert_eq!(
         absent("file/../a.so"),
         "`file/../a.so` does not exist: `file` is a file, not a folder"

@@ -54,9 +54,9 @@ pub(crate) fn skeleton(component: &[u8]) -> Result<Vec<u8>> {
 
 /// As [`skeleton`], of one core module.
 pub(crate) fn without_bodies(module: &[u8]) -> Result<Vec<u8>> {
-    let (kind, sections) = sections::parse(module)?;
+    let (encoding, sections) = sections::parse(module)?;
     let mut out = Vec::with_capacity(module.len());
-    out.extend_from_slice(&kind.header());
+    out.extend_from_slice(&encoding.header());
     for section in sections {
         if section.id == id::CODE {
             sections::push(&mut out, section.id, &traps(section.data)?);
@@ -104,10 +104,10 @@ pub(crate) fn runnable(skeleton: &[u8], component: &[u8], bodies: Bodies) -> Res
 
 /// One module of [`runnable`].
 fn trimmed(position: usize, module: &[u8], code: &[u8], hot: Option<&[bool]>) -> Result<Vec<u8>> {
-    let (kind, sections) = sections::parse(module)?;
+    let (encoding, sections) = sections::parse(module)?;
     let mut functions = Functions::new(&sections, hot)?;
     let mut out = Vec::with_capacity(module.len() + code.len() / 2);
-    out.extend_from_slice(&kind.header());
+    out.extend_from_slice(&encoding.header());
     for section in sections {
         let reader = BinaryReader::new(section.data, 0);
         match section.id {

@@ -9,7 +9,7 @@
 //! Format: <https://github.com/WebAssembly/tool-conventions/blob/main/DynamicLinking.md>.
 
 use crate::python::{INIT, PYTHON, SUFFIX};
-use crate::wasm::sections::{self, Kind, Section, id, module_id};
+use crate::wasm::sections::{self, Encoding, Section, id, module_id};
 use anyhow::{Context, Result, ensure};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
@@ -170,9 +170,9 @@ impl<'a> SharedLibrary<'a> {
         if let Some(what) = foreign_format(bytes) {
             return Err(format!("is {what}"));
         }
-        let (kind, sections) =
+        let (encoding, sections) =
             sections::parse(bytes).map_err(|e| format!("is damaged WebAssembly: {e:#}"))?;
-        if kind == Kind::Component {
+        if encoding == Encoding::Component {
             return Err("is a WebAssembly component; expected a shared library".to_owned());
         }
         let names: Vec<&str> = sections.iter().filter_map(Section::custom_name).collect();

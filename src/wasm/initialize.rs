@@ -17,7 +17,7 @@ use wasmparser::{
     InstanceSectionReader, RecGroup, TypeRef, TypeSectionReader,
 };
 
-use crate::wasm::sections::{self, Kind, Section, check_nesting, component_id, id, module_id};
+use crate::wasm::sections::{self, Encoding, Section, check_nesting, component_id, id, module_id};
 
 pub(crate) const INITIALIZE: &str = "_initialize";
 
@@ -107,7 +107,7 @@ impl<'a> Scan<'a> {
         // The module each core instance is made from; `None` for a bundle of
         // items too, which came out of their modules through aliases.
         let mut instances = Vec::new();
-        for section in parse_as(component, Kind::Component)? {
+        for section in parse_as(component, Encoding::Component)? {
             let reader = BinaryReader::new(section.data, 0);
             match section.id {
                 id::CORE_MODULE => {
@@ -213,7 +213,7 @@ impl<'a> Scan<'a> {
 
 /// The names under which a module imports a function `_initialize`.
 pub(crate) fn awaited(module: &[u8]) -> Result<Vec<&str>> {
-    let sections = parse_as(module, Kind::Module)?;
+    let sections = parse_as(module, Encoding::Module)?;
     let mut names = Vec::new();
     if let Some(data) = payload(&sections, module_id::IMPORT) {
         for import in imports(data)?.into_imports() {
@@ -242,7 +242,7 @@ fn is_func(ty: TypeRef) -> bool {
 /// The module with a function `_initialize` that does nothing, or `None` when
 /// it exports one already.
 pub(crate) fn add_initialize(module: &[u8]) -> Result<Option<Vec<u8>>> {
-    let sections = parse_as(module, Kind::Module)?;
+    let sections = parse_as(module, Encoding::Module)?;
     check_order(&sections)?;
     if exports_initialize(&sections)? {
         return Ok(None);
@@ -272,7 +272,7 @@ pub(crate) fn add_initialize(module: &[u8]) -> Result<Option<Vec<u8>>> {
 
     // Two bytes of body: no locals, `end`.
     append(&mut new, id::CODE, &[2, 0, 0x0b])?;
-    Ok(Some(assemble(Kind::Module, &new)))
+    Ok(Some(assemble(Encoding::Module, &new)))
 }
 
 fn rank(id: u8) -> Option<usize> {

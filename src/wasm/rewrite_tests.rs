@@ -3,7 +3,7 @@
 use crate::wasm::initialize::{
     INITIALIZE, TypeIndex, add_initialize, awaited, noop_type, payload, restore_initialize,
 };
-use crate::wasm::sections::{self, Kind, Section, id, module_id, parse_as};
+use crate::wasm::sections::{self, Encoding, Section, id, module_id, parse_as};
 use crate::wasm::strip::strip_custom_sections;
 use wasmparser::{BinaryReader, ExportSectionReader, ExternalKind, Validator, WasmFeatures};
 
@@ -29,7 +29,7 @@ fn validate(bytes: &[u8]) -> wasmparser::Result<()> {
 
 /// What the snapshot tool does: drops the export, keeps the function.
 fn module_without_initialize(module: &[u8]) -> Vec<u8> {
-    let sections = parse_as(module, Kind::Module).unwrap();
+    let sections = parse_as(module, Encoding::Module).unwrap();
     let mut out = wasm_encoder::Module::new();
     for Section { id, data } in sections {
         if id == module_id::EXPORT {
@@ -55,7 +55,7 @@ fn without_initialize(component: &[u8]) -> Vec<u8> {
 }
 
 fn exports(module: &[u8]) -> Vec<wasmparser::Export<'_>> {
-    let sections = parse_as(module, Kind::Module).unwrap();
+    let sections = parse_as(module, Encoding::Module).unwrap();
     let Some(data) = payload(&sections, module_id::EXPORT) else {
         return Vec::new();
     };
@@ -70,10 +70,10 @@ fn has_initialize(module: &[u8]) -> bool {
 }
 
 fn custom_sections(bytes: &[u8]) -> usize {
-    let (kind, sections) = sections::parse(bytes).unwrap();
-    let count = |section: &Section<'_>| match (kind, section.id) {
+    let (encoding, sections) = sections::parse(bytes).unwrap();
+    let count = |section: &Section<'_>| match (encoding, section.id) {
         (_, id::CUSTOM) => 1,
-        (Kind::Component, id::CORE_MODULE | id::COMPONENT) => custom_sections(section.data),
+        (Encoding::Component, id::CORE_MODULE | id::COMPONENT) => custom_sections(section.data),
         _ => 0,
     };
     sections.iter().map(count).sum()
@@ -121,7 +121,7 @@ fn check_extended(before: &[u8], after: &[u8]) {
         id::CODE,
     ];
     let split = |bytes| {
-        parse_as(bytes, Kind::Module)
+        parse_as(bytes, Encoding::Module)
             .unwrap()
             .into_iter()
             .map(|section| (section.id, section.data))
@@ -204,7 +204,7 @@ fn a_missing_section_goes_in_front_of_trailing_names() {
     module.section(&wasm_encoder::MemorySection::new());
     module.section(&custom("name"));
     let new = check_module(&module.finish());
-    let ids: Vec<_> = parse_as(&new, Kind::Module)
+    let ids: Vec<_> = parse_as(&new, Encoding::Module)
         .unwrap()
         .into_iter()
         .map(|section| section.id)
@@ -215,7 +215,7 @@ fn a_missing_section_goes_in_front_of_trailing_names() {
 #[test]
 fn a_plain_type_is_reused() {
     let module = wat("(module (type (func (param i32))) (type (func)) (type (func)))");
-    let sections = parse_as(&module, Kind::Module).unwrap();
+    let sections = parse_as(&module, Encoding::Module).unwrap();
     assert_eq!(noop_type(&sections).unwrap(), TypeIndex::Existing(1));
     check_module(&module);
 }
@@ -236,7 +236,7 @@ fn types_that_only_look_plain_are_not_reused() {
         ("(module (rec))", 0),
     ] {
         let module = wat(text);
-        let sections = parse_as(&module, Kind::Module).unwrap();
+        let sections = parse_as(&module, Encoding::Module).unwrap();
         assert_eq!(
             noop_type(&sections).unwrap(),
             TypeIndex::New(next),
@@ -245,7 +245,7 @@ fn types_that_only_look_plain_are_not_reused() {
         check_module(&module);
     }
     let module = wat("(module (rec (type (struct)) (type (func))) (rec (type (func))))");
-    let sections = parse_as(&module, Kind::Module).unwrap();
+    let sections = parse_as(&module, Encoding::Module).unwrap();
     assert_eq!(noop_type(&sections).unwrap(), TypeIndex::Existing(2));
     check_module(&module);
 }
@@ -294,7 +294,7 @@ fn another_kind_of_export_is_an_error() {
 #[test]
 fn repeated_unordered_and_unknown_sections_are_errors() {
     for ids in [&[3, 3][..], &[7, 3], &[12, 9], &[10, 12], &[99]] {
-        let mut module = Kind::Module.header().to_vec();
+        let mut module = Encoding::Module.header().to_vec();
         for &id in ids {
             sections::push(&mut module, id, &[0]);
         }
@@ -540,17 +540,17 @@ fn strip_reaches_every_level() {
 }
 
 /// The sections at all levels that are not custom and contain no others.
-fn non_custom(bytes: &[u8]) -> Vec<(Kind, u8, &[u8])> {
-    let (kind, sections) = sections::parse(bytes).unwrap();
+fn non_custom(bytes: &[u8]) -> Vec<(Encoding, u8, &[u8])> {
+    let (encoding, sections) = sections::parse(bytes).unwrap();
     let mut out = Vec::new();
     for Section { id, data } in sections {
-        match (kind, id) {
+        match (encoding, id) {
             (_, id::CUSTOM) => {}
-            (Kind::Component, id::CORE_MODULE | id::COMPONENT) => {
-                out.push((kind, id, &[][..]));
+            (Encoding::Component, id::CORE_MODULE | id::COMPONENT) => {
+                out.push((encoding, id, &[][..]));
                 out.extend(non_custom(data));
             }
-            _ => out.push((kind, id, data)),
+            _ => out.push((encoding, id, data)),
         }
     }
     out
@@ -574,8 +574,8 @@ fn one_custom_section_at_any_place_is_enough() {
 #[test]
 fn only_components_are_accepted() {
     let module = wat("(module)");
-    let mut swapped = Kind::Component.header().to_vec();
-    sections::push(&mut swapped, id::CORE_MODULE, &Kind::Component.header());
+    let mut swapped = Encoding::Component.header().to_vec();
+    sections::push(&mut swapped, id::CORE_MODULE, &Encoding::Component.header());
     for bytes in [&module[..], b"", &swapped] {
         assert!(restore_initialize(bytes).is_err());
         assert!(strip_custom_sections(bytes).is_err());
@@ -584,9 +584,9 @@ fn only_components_are_accepted() {
 
 #[test]
 fn nesting_without_end_is_an_error() {
-    let mut component = Kind::Component.header().to_vec();
+    let mut component = Encoding::Component.header().to_vec();
     for _ in 0..2000 {
-        let mut outer = Kind::Component.header().to_vec();
+        let mut outer = Encoding::Component.header().to_vec();
         sections::push(&mut outer, id::COMPONENT, &component);
         component = outer;
     }
@@ -635,8 +635,8 @@ impl Random {
     }
 
     fn with_custom_sections(&mut self, module: &[u8]) -> Vec<u8> {
-        let mut out = Kind::Module.header().to_vec();
-        for section in parse_as(module, Kind::Module).unwrap() {
+        let mut out = Encoding::Module.header().to_vec();
+        for section in parse_as(module, Encoding::Module).unwrap() {
             if self.below(3) == 0 {
                 sections::push(&mut out, id::CUSTOM, b"\x01?anything");
             }
@@ -954,7 +954,7 @@ fn damaged_input_does_not_panic() {
 fn random_bytes_do_not_panic() {
     let mut random = Random::new(11);
     for _ in 0..2000 {
-        let mut bytes = Kind::Component.header().to_vec();
+        let mut bytes = Encoding::Component.header().to_vec();
         for _ in 0..random.below(4) {
             let size = random.below(40);
             let data: Vec<u8> = (0..size).map(|_| random.next().to_le_bytes()[0]).collect();
@@ -964,7 +964,7 @@ fn random_bytes_do_not_panic() {
         let _ = restore_initialize(&bytes);
         let _ = strip_custom_sections(&bytes);
         // The same sections as a core module.
-        bytes[..8].copy_from_slice(&Kind::Module.header());
+        bytes[..8].copy_from_slice(&Encoding::Module.header());
         let _ = add_initialize(&bytes);
     }
 }

@@ -70,12 +70,12 @@ const COMPONENT_HEADER: [u8; 8] = *b"\0asm\x0d\0\x01\0";
 
 /// What the eight bytes in front of the sections say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum Encoding {
     Module,
     Component,
 }
 
-impl Kind {
+impl Encoding {
     pub(crate) fn header(self) -> [u8; 8] {
         match self {
             Self::Module => MODULE_HEADER,
@@ -105,17 +105,17 @@ impl<'a> Section<'a> {
 ///
 /// # Errors
 /// When the header is neither, or a section runs past the end.
-pub(crate) fn parse(bytes: &[u8]) -> Result<(Kind, Vec<Section<'_>>)> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<(Encoding, Vec<Section<'_>>)> {
     ensure!(
         bytes.len() >= 8,
         "{} bytes are too few for WebAssembly",
         bytes.len()
     );
     let (header, body) = bytes.split_at(8);
-    let kind = if header == MODULE_HEADER {
-        Kind::Module
+    let encoding = if header == MODULE_HEADER {
+        Encoding::Module
     } else if header == COMPONENT_HEADER {
-        Kind::Component
+        Encoding::Component
     } else {
         bail!("not WebAssembly: the first eight bytes are {header:02x?}");
     };
@@ -127,7 +127,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<(Kind, Vec<Section<'_>>)> {
         let data = reader.read_bytes(size)?;
         sections.push(Section { id, data });
     }
-    Ok((kind, sections))
+    Ok((encoding, sections))
 }
 
 /// Appends one section to `out`.
@@ -159,12 +159,12 @@ fn map_into(
     out: &mut Vec<u8>,
 ) -> Result<()> {
     check_nesting(depth)?;
-    let (kind, sections) = parse(component)?;
+    let (encoding, sections) = parse(component)?;
     ensure!(
-        kind == Kind::Component,
+        encoding == Encoding::Component,
         "expected a component, found a core module"
     );
-    out.extend_from_slice(&kind.header());
+    out.extend_from_slice(&encoding.header());
     for section in sections {
         match section.id {
             id::CORE_MODULE => {
@@ -191,9 +191,9 @@ pub(crate) fn map_section(
     mut rewrite: impl FnMut(usize, &[u8], &mut Vec<u8>) -> Result<()>,
 ) -> Result<Vec<u8>> {
     map_core_modules(component, &mut |position, module| {
-        let (kind, sections) = parse(module)?;
+        let (encoding, sections) = parse(module)?;
         let mut out = Vec::with_capacity(module.len());
-        out.extend_from_slice(&kind.header());
+        out.extend_from_slice(&encoding.header());
         for section in sections {
             if section.id == id {
                 rewrite(position, section.data, &mut out)
@@ -225,23 +225,23 @@ pub(crate) fn core_modules(component: &[u8]) -> Result<Vec<&[u8]>> {
     Ok(modules)
 }
 
-pub(crate) fn parse_as(bytes: &[u8], expected: Kind) -> Result<Vec<Section<'_>>> {
-    let (kind, sections) = parse(bytes)?;
+pub(crate) fn parse_as(bytes: &[u8], expected: Encoding) -> Result<Vec<Section<'_>>> {
+    let (encoding, sections) = parse(bytes)?;
     ensure!(
-        kind == expected,
-        "expected a {expected:?}, found a {kind:?}"
+        encoding == expected,
+        "expected a {expected:?}, found a {encoding:?}"
     );
     Ok(sections)
 }
 
-pub(crate) fn assemble(kind: Kind, sections: &[(u8, Cow<'_, [u8]>)]) -> Vec<u8> {
+pub(crate) fn assemble(encoding: Encoding, sections: &[(u8, Cow<'_, [u8]>)]) -> Vec<u8> {
     // At most one id and five bytes of size in front of each payload.
     let size = sections
         .iter()
         .map(|(_, data)| data.len() + 6)
         .sum::<usize>();
     let mut out = Vec::with_capacity(8 + size);
-    out.extend_from_slice(&kind.header());
+    out.extend_from_slice(&encoding.header());
     for (id, data) in sections {
         push(&mut out, *id, data);
     }

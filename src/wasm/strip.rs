@@ -1,6 +1,6 @@
 //! Custom sections are dropped: debug information, names, and what else no one reads.
 
-use crate::wasm::sections::{self, Kind, Section, assemble, check_nesting, id, parse_as};
+use crate::wasm::sections::{self, Encoding, Section, assemble, check_nesting, id, parse_as};
 use anyhow::Result;
 use std::borrow::Cow;
 
@@ -13,12 +13,12 @@ use std::borrow::Cow;
 /// # Errors
 /// When `component` cannot be split into sections.
 pub(crate) fn strip_custom_sections(component: &[u8]) -> Result<Cow<'_, [u8]>> {
-    let stripped = strip(component, Kind::Component, 0)?;
+    let stripped = strip(component, Encoding::Component, 0)?;
     Ok(stripped.map_or(Cow::Borrowed(component), Cow::Owned))
 }
 
 /// The bytes without custom sections, or `None` when they contain none.
-pub(crate) fn strip(bytes: &[u8], expected: Kind, depth: usize) -> Result<Option<Vec<u8>>> {
+pub(crate) fn strip(bytes: &[u8], expected: Encoding, depth: usize) -> Result<Option<Vec<u8>>> {
     check_nesting(depth)?;
     let sections = parse_as(bytes, expected)?;
     let mut changed = false;
@@ -29,8 +29,8 @@ pub(crate) fn strip(bytes: &[u8], expected: Kind, depth: usize) -> Result<Option
                 changed = true;
                 continue;
             }
-            (Kind::Component, id::CORE_MODULE) => strip(data, Kind::Module, depth + 1)?,
-            (Kind::Component, id::COMPONENT) => strip(data, Kind::Component, depth + 1)?,
+            (Encoding::Component, id::CORE_MODULE) => strip(data, Encoding::Module, depth + 1)?,
+            (Encoding::Component, id::COMPONENT) => strip(data, Encoding::Component, depth + 1)?,
             _ => None,
         };
         changed |= inner.is_some();
@@ -43,9 +43,9 @@ pub(crate) fn strip(bytes: &[u8], expected: Kind, depth: usize) -> Result<Option
 ///
 /// `dylink.0` describes the shared library, `component-type*` its WIT world.
 pub(crate) fn stripped(wasm: &[u8]) -> anyhow::Result<Vec<u8>> {
-    let (kind, sections) = sections::parse(wasm)?;
+    let (encoding, sections) = sections::parse(wasm)?;
     let mut out = Vec::with_capacity(wasm.len());
-    out.extend_from_slice(&kind.header());
+    out.extend_from_slice(&encoding.header());
     for section in sections {
         let needed = section
             .custom_name()

@@ -56,7 +56,7 @@ fn memories(module: &[u8]) -> Result<u32> {
 /// Adds the coverage memory and the prologues.
 fn with_coverage(component: &[u8]) -> Result<Vec<u8>> {
     sections::map_core_modules(component, &mut |_, module| {
-        let (kind, sections) = sections::parse(module)?;
+        let (encoding, sections) = sections::parse(module)?;
         let Some(code) = sections.iter().find(|section| section.id == id::CODE) else {
             return Ok(None);
         };
@@ -69,7 +69,7 @@ fn with_coverage(component: &[u8]) -> Result<Vec<u8>> {
         }
         let memory = memories(module)?;
         let pages = u64::from(function_count(code.data)?.div_ceil(1 << 16));
-        let mut out = kind.header().to_vec();
+        let mut out = encoding.header().to_vec();
         let mut pending = true;
         for section in &sections {
             if pending && (section.id == module_id::MEMORY || after_memory(section.id)) {

@@ -77,8 +77,8 @@ impl<'a> Component<'a> {
     /// # Errors
     /// When the component is malformed, or has what fusing does not understand.
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self> {
-        let (kind, sections) = sections::parse(bytes)?;
-        ensure!(kind == sections::Kind::Component, "not a component");
+        let (encoding, sections) = sections::parse(bytes)?;
+        ensure!(encoding == sections::Encoding::Component, "not a component");
         let mut component = Self::default();
         for section in sections {
             let reader = BinaryReader::new(section.data, 0);

@@ -97,8 +97,8 @@ impl<'a> Module<'a> {
     /// # Errors
     /// When the module is malformed.
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self> {
-        let (kind, sections) = sections::parse(bytes)?;
-        ensure!(kind == sections::Kind::Module, "not a core module");
+        let (encoding, sections) = sections::parse(bytes)?;
+        ensure!(encoding == sections::Encoding::Module, "not a core module");
         let mut module = Self {
             bytes,
             ..Self::default()

@@ -23,7 +23,7 @@ pub(super) fn write(component: &Component<'_>, plan: &Plan, written: &Written) -
         plan,
         written,
         members: plan.members.iter().copied().collect(),
-        out: sections::Kind::Component.header().to_vec(),
+        out: sections::Encoding::Component.header().to_vec(),
         module_count: 0,
         modules: HashMap::new(),
         instance_count: 0,

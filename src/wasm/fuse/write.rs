@@ -39,7 +39,7 @@ pub(super) fn write(merged: &Merged<'_>, plan: &Plan, modules: &[&Module<'_>]) -
     }
     let numbers = Numbers::new(merged, &exports);
     let names = export_names(plan, modules, &exports)?;
-    let mut module = sections::Kind::Module.header().to_vec();
+    let mut module = sections::Encoding::Module.header().to_vec();
     sections::push(&mut module, module_id::TYPE, &merged.types.section());
     let imports = write_imports(merged, &numbers, &mut module);
     numbers.functions(merged, &mut module);
