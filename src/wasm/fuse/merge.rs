@@ -21,6 +21,9 @@ use wasmparser::{ElementItems, ElementKind, TableInit, TypeRef};
 /// How many bytes start functions may fill that have to be written down.
 const MOST_FILLED: u32 = 1 << 20;
 
+/// As how many bytes a segment counts at least: there may be 100 000 of them.
+const SEGMENT_BYTES: u32 = 32;
+
 /// What the fused module takes from outside.
 pub(super) struct Import {
     pub(super) kind: Kind,
@@ -347,7 +350,7 @@ impl<'a> Merged<'a> {
             {
                 continue;
             }
-            self.filled = self.filled.saturating_add(size);
+            self.filled = self.filled.saturating_add(size.max(SEGMENT_BYTES));
             if self.filled > MOST_FILLED {
                 return unfit("start functions that fill much memory");
             }
