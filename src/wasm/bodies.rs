@@ -35,8 +35,7 @@ use wasm_encoder::{
 };
 use wasmparser::{
     BinaryReader, Element, ElementItems, ElementKind, ElementSectionReader, ExportSectionReader,
-    FunctionBody, FunctionSectionReader, GlobalSectionReader, ImportSectionReader, Operator,
-    TypeRef,
+    FunctionBody, FunctionSectionReader, GlobalSectionReader, Operator,
 };
 
 /// No locals, `unreachable`, `end`: valid for every function type.
@@ -179,24 +178,13 @@ struct Functions<'a> {
 
 impl<'a> Functions<'a> {
     fn new(sections: &[Section<'_>], hot: Option<&'a [bool]>) -> Result<Self> {
-        let mut imported = 0;
+        let imported = sections::imported_functions(sections)?;
         let mut types = Vec::new();
         for section in sections {
-            let reader = BinaryReader::new(section.data, 0);
-            match section.id {
-                module_id::IMPORT => {
-                    for import in ImportSectionReader::new(reader)?.into_imports() {
-                        if let TypeRef::Func(_) | TypeRef::FuncExact(_) = import?.ty {
-                            imported += 1;
-                        }
-                    }
+            if section.id == module_id::FUNCTION {
+                for ty in FunctionSectionReader::new(BinaryReader::new(section.data, 0))? {
+                    types.push(ty?);
                 }
-                module_id::FUNCTION => {
-                    for ty in FunctionSectionReader::new(reader)? {
-                        types.push(ty?);
-                    }
-                }
-                _ => {}
             }
         }
         let mut functions = Self {
@@ -356,7 +344,7 @@ pub(crate) fn profile_digest() -> Digest {
 pub(crate) fn is_profiled(component: &[u8]) -> Result<bool> {
     let profile = Profile::recorded()?;
     for module in sections::core_modules(component)? {
-        if profile.hot(module, Bodies::Start)?.is_some() {
+        if profile.leaves_out(module)? {
             return Ok(true);
         }
     }

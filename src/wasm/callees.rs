@@ -7,7 +7,7 @@
 
 use crate::wasm::sections;
 use anyhow::Result;
-use wasmparser::{BinaryReader, FunctionBody, ImportSectionReader, Operator, TypeRef};
+use wasmparser::{BinaryReader, FunctionBody, Operator};
 
 /// How many calls deep functions are kept. One is what the extension itself calls, the
 /// next what that needs. Deeper, most of CPython is within reach, its errors above all.
@@ -18,13 +18,12 @@ const DEPTH: usize = 2;
 ///
 /// # Errors
 /// When the module is malformed.
-pub(crate) fn keep(module: &[u8], callers: Vec<usize>, kept: &mut [bool]) -> Result<()> {
+pub(crate) fn keep(module: &[u8], mut callers: Vec<usize>, kept: &mut [bool]) -> Result<()> {
     let Some(code) = sections::code(module)? else {
         return Ok(());
     };
     let ranges = sections::bodies(code)?;
-    let imported = imported_functions(module)?;
-    let mut callers = callers;
+    let imported = sections::imported_functions(&sections::parse(module)?.1)?;
     for _ in 0..DEPTH {
         let mut added = Vec::new();
         for caller in callers {
@@ -48,21 +47,6 @@ pub(crate) fn keep(module: &[u8], callers: Vec<usize>, kept: &mut [bool]) -> Res
         callers = added;
     }
     Ok(())
-}
-
-fn imported_functions(module: &[u8]) -> Result<u32> {
-    let mut count = 0;
-    for section in sections::parse(module)?.1 {
-        if section.id == sections::module_id::IMPORT {
-            let reader = ImportSectionReader::new(BinaryReader::new(section.data, 0))?;
-            for import in reader.into_imports() {
-                if let TypeRef::Func(_) | TypeRef::FuncExact(_) = import?.ty {
-                    count += 1;
-                }
-            }
-        }
-    }
-    Ok(count)
 }
 
 #[cfg(test)]

@@ -75,6 +75,12 @@ impl Profile {
         Ok(Self(functions))
     }
 
+    /// Whether starting Python and importing modules does without a function of `module`.
+    pub(crate) fn leaves_out(&self, module: &[u8]) -> Result<bool> {
+        let cold = |digest| self.0.get(&digest).is_some_and(|runs| runs & START == 0);
+        Ok(digests(module)?.into_iter().any(cold))
+    }
+
     /// Of each function a module defines, whether it stays. `None` when all do.
     pub(crate) fn hot(&self, module: &[u8], bodies: Bodies) -> Result<Option<Vec<bool>>> {
         let flag = match bodies {

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use std::borrow::Cow;
 use std::ops::Range;
 use wasm_encoder::Encode;
-use wasmparser::BinaryReader;
+use wasmparser::{BinaryReader, ImportSectionReader, TypeRef};
 
 /// Section ids used by more than one pass.
 pub(crate) mod id {
@@ -258,6 +258,22 @@ pub(crate) fn code(module: &[u8]) -> Result<Option<&[u8]>> {
 /// How many bodies a code section says it has.
 pub(crate) fn function_count(code: &[u8]) -> Result<u32> {
     Ok(BinaryReader::new(code, 0).read_var_u32()?)
+}
+
+/// How many functions a module of these sections imports: their indices come first.
+pub(crate) fn imported_functions(sections: &[Section<'_>]) -> Result<u32> {
+    let mut count = 0;
+    for section in sections {
+        if section.id == module_id::IMPORT {
+            let reader = ImportSectionReader::new(BinaryReader::new(section.data, 0))?;
+            for import in reader.into_imports() {
+                if let TypeRef::Func(_) | TypeRef::FuncExact(_) = import?.ty {
+                    count += 1;
+                }
+            }
+        }
+    }
+    Ok(count)
 }
 
 /// The byte ranges of the bodies in a code section, without their size prefix.
