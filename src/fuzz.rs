@@ -13,6 +13,7 @@ mod store {
 }
 mod wasm {
     pub(crate) mod bodies;
+    pub(crate) mod callees;
     pub(crate) mod dylink;
     pub(crate) mod environ;
     pub(crate) mod fuse;

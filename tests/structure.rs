@@ -171,6 +171,34 @@ fn what_is_pure_knows_neither_wasmtime_nor_the_file_system() {
     assert!(looked_at > 8, "{looked_at} modules");
 }
 
+/// `src/fuzz.rs` is the root of another crate, which only `.ci/fuzz` compiles.
+#[test]
+fn fuzzing_has_every_file_that_its_files_take_from() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/fuzz.rs");
+    let (mut listed, mut folder) = (Vec::new(), String::new());
+    for line in std::fs::read_to_string(root).unwrap().lines() {
+        let Some((_, name)) = line.split_once("mod ") else {
+            folder = if line == "}" { String::new() } else { folder };
+            continue;
+        };
+        if let Some(name) = name.strip_suffix(" {") {
+            folder = format!("{name}::");
+        } else if let Some(name) = name.strip_suffix(';') {
+            listed.push(format!("{folder}{name}"));
+        }
+    }
+    assert!(listed.len() > 10, "{listed:?}");
+
+    let has = |module: &str| {
+        let mut listed = listed.iter();
+        listed.any(|name| module == name || module.starts_with(&format!("{name}::")))
+    };
+    for (module, others) in arrows(&modules()) {
+        let missing = others.iter().find(|other| has(&module) && !has(other));
+        assert_eq!(missing, None, "{module} takes it; add it to src/fuzz.rs");
+    }
+}
+
 #[test]
 fn the_reader_of_paths_reads_them() {
     let code =
