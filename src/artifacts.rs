@@ -14,6 +14,10 @@ pub struct Artifacts {
     /// The file of Rust to `include!` that loads the native code, where this crate made
     /// that code.
     pub loader: Option<Artifact>,
+    /// The page that says where time and bytes went, where `report` asked for it.
+    pub report: Option<Artifact>,
+    /// The same as JSON.
+    pub report_json: Option<Artifact>,
     /// Folder with the standard library, to mount at /python-stdlib. `None` in a
     /// placeholder build.
     pub stdlib: Option<PathBuf>,
@@ -47,6 +51,7 @@ impl Artifacts {
     /// Every file that was written, the component first.
     pub fn files(&self) -> impl Iterator<Item = &Artifact> {
         let component = std::iter::once(&self.component);
-        component.chain(&self.native).chain(&self.loader)
+        let program = component.chain(&self.native).chain(&self.loader);
+        program.chain(&self.report).chain(&self.report_json)
     }
 }

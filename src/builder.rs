@@ -19,6 +19,7 @@ use crate::packages::tree;
 use crate::pipeline::context::Context;
 use crate::pipeline::native::{MadeBy, NativeCompiler, NativePlan};
 use crate::pipeline::{self, Built, keys};
+use crate::report::{self, Facts};
 use crate::store::cache::Cache;
 use crate::store::digest::Digest;
 use crate::store::files;
@@ -72,7 +73,10 @@ impl Builder {
                 if consumer.block.is_none() {
                     log.say("no [package.metadata.eryx] block: no imports, defaults for the rest");
                 }
-                Config::from_metadata(consumer.block.as_ref(), &environment.manifest)?
+                let block = consumer.block.as_ref();
+                let mut config = Config::from_metadata(block, &environment.manifest)?;
+                config.report |= environment.report;
+                config
             }
             Caller::Program { .. } => Config::default(),
         };
@@ -246,19 +250,21 @@ impl Builder {
         let setup = self.caller.setup(&self.config)?;
         let read = ReadInputs::read(&inputs, &last.stamp.files, setup)?;
         // stage ─► link ─► snapshot ─► native
+        let log = self.log.remembering();
         let (troubles, heard) = mpsc::channel();
         let cx = Context {
             config: &self.config,
-            cache: self.cache(&last.folder, troubles)?,
+            cache: self.cache(&last.folder, troubles, &log)?,
             folder: &last.folder,
             epoch_seconds,
-            log: &self.log,
+            log: &log,
         };
         let built = pipeline::run(&cx, &inputs, &read, native.as_ref())?;
         // publish
-        let artifacts = self.publish(&built, native.as_ref())?;
+        let mut artifacts = self.publish(&built, native.as_ref())?;
+        self.report(&cx, &built, &mut artifacts, started);
         last.replace(request, read, &built, &artifacts);
-        self.log.say(&format!("done in {:.2?}", started.elapsed()));
+        self.log.say(&done(&artifacts, started.elapsed()));
         let mut said: Vec<_> = heard.try_iter().map(directives::warning).collect();
         said.extend(self.advice(&inputs, &artifacts, started.elapsed()));
         self.finish(artifacts, &inputs.watched, said)
@@ -278,10 +284,15 @@ impl Builder {
         Inputs::locate(&self.config, self.caller.out_dir(), graph)
     }
 
-    fn cache(&self, folder: &Path, troubles: mpsc::Sender<String>) -> Result<Cache, Error> {
+    fn cache(
+        &self,
+        folder: &Path,
+        troubles: mpsc::Sender<String>,
+        log: &Log,
+    ) -> Result<Cache, Error> {
         let shared = self.caller.cache_dir(&self.config);
         let root = shared.as_deref().unwrap_or(folder);
-        Cache::open(root, BUILD, self.log.clone(), troubles)
+        Cache::open(root, BUILD, log.clone(), troubles)
     }
 
     /// Who makes native code and for what, if any is to be made.
@@ -316,11 +327,37 @@ impl Builder {
             component: published.component,
             native: published.native,
             loader: published.loader,
+            report: None,
+            report_json: None,
             stdlib: Some(built.stdlib.clone()),
             site_packages: built.site_packages.tree.clone(),
             warnings: built.warnings.clone(),
             placeholder: None,
         })
+    }
+
+    /// Writes the report, if one is wanted. Without it the build is as good.
+    fn report(&self, cx: &Context<'_>, built: &Built, artifacts: &mut Artifacts, from: Instant) {
+        if !self.config.report {
+            return;
+        }
+        let report = report::collect(&Facts {
+            config: &self.config,
+            wasm: &built.snapshot.bytes,
+            seconds: from.elapsed().as_secs_f64(),
+            steps: cx.log.steps(),
+            measured: built.measured.as_ref(),
+            warnings: &built.warnings,
+        });
+        let wasm = &artifacts.component.path;
+        match outputs::publish_report(wasm, report.html(), report.json()) {
+            Ok((page, json)) => {
+                (artifacts.report, artifacts.report_json) = (Some(page), Some(json))
+            }
+            Err(error) => cx
+                .cache
+                .trouble(format!("cannot write the report: {error}")),
+        }
     }
 
     fn advice(&self, inputs: &Inputs, artifacts: &Artifacts, took: Duration) -> Vec<Directive> {
@@ -349,6 +386,14 @@ impl Builder {
         directives.extend(directives::variables(&artifacts)?);
         self.caller.tell(&directives)?;
         Ok(artifacts)
+    }
+}
+
+/// The last line of a build.
+fn done(artifacts: &Artifacts, took: Duration) -> String {
+    match &artifacts.report {
+        Some(report) => format!("done in {took:.2?}; report: {}", report.path.display()),
+        None => format!("done in {took:.2?}"),
     }
 }
 

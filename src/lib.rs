@@ -91,6 +91,7 @@ mod outputs;
 mod packages;
 mod pipeline;
 mod python;
+mod report;
 mod store;
 #[cfg(test)]
 mod testing;

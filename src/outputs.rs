@@ -142,6 +142,29 @@ pub(crate) fn publish_built(
     })
 }
 
+/// Writes the report beside the component: the page, and the same as JSON.
+///
+/// # Errors
+/// `Stage::Io`.
+pub(crate) fn publish_report(
+    wasm: &Path,
+    page: String,
+    json: String,
+) -> Result<(Artifact, Artifact), Error> {
+    let stem = wasm.file_stem().unwrap_or_default().to_string_lossy();
+    let write = |extension: &str, text: String| {
+        let blob = Blob::from(text.into_bytes());
+        let path = wasm.with_file_name(format!("{stem}-report.{extension}"));
+        let output = Output::new(path, &blob, false);
+        if let Some(file) = output.prepare()? {
+            let failed = |e: tempfile::PersistError| Error::io("write", &output.path, e.error);
+            file.persist(&output.path).map_err(failed)?;
+        }
+        Ok(output.artifact())
+    };
+    Ok((write("html", page)?, write("json", json)?))
+}
+
 /// An empty component in place of Python, and where there should be native code
 /// nothing in its place, so that `include_bytes!` and `include!` compile.
 ///
@@ -170,6 +193,8 @@ pub(crate) fn placeholder(
         component: published.component,
         native: published.native,
         loader: published.loader,
+        report: None,
+        report_json: None,
         stdlib: None,
         site_packages: None,
         warnings: Vec::new(),

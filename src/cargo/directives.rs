@@ -210,6 +210,8 @@ mod tests {
             },
             native: None,
             loader: None,
+            report: None,
+            report_json: None,
             stdlib: Some("/out/stdlib".into()),
             site_packages: None,
             warnings: Vec::new(),

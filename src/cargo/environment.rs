@@ -10,6 +10,8 @@ use std::path::PathBuf;
 pub(crate) const CACHE_DIR: &str = "ERYX_PREINIT_CACHE_DIR";
 /// Any value but `0` or nothing: write placeholders, run nothing.
 pub(crate) const SKIP: &str = "ERYX_PREINIT_SKIP";
+/// Any value but `0` or nothing: write a report, as `report = true` does.
+pub(crate) const REPORT: &str = "ERYX_PREINIT_REPORT";
 /// Set by docs.rs.
 pub(crate) const DOCS_RS: &str = "DOCS_RS";
 /// <https://reproducible-builds.org/specs/source-date-epoch/>
@@ -22,7 +24,7 @@ const OFFLINE: &str = "CARGO_NET_OFFLINE";
 const EPOCH_MAX: u64 = 9_214_646_399;
 
 /// Those that are ours to watch. Cargo itself tracks its own.
-const WATCHED: [&str; 4] = [CACHE_DIR, SKIP, DOCS_RS, SOURCE_DATE_EPOCH];
+const WATCHED: [&str; 5] = [CACHE_DIR, SKIP, REPORT, DOCS_RS, SOURCE_DATE_EPOCH];
 
 /// What the build script was started with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +46,8 @@ pub(crate) struct Environment {
     pub(crate) epoch_seconds: Option<u64>,
     /// Why no Python is wanted, if it is not.
     pub(crate) placeholder: Option<&'static str>,
+    /// Whether a report is wanted, whatever the block says.
+    pub(crate) report: bool,
 }
 
 impl Environment {
@@ -94,9 +98,10 @@ impl Environment {
             .map(|value| epoch(&value))
             .transpose()?;
         let text = |name: &str| get(name).and_then(|value| value.into_string().ok());
+        let flag = |name: &str| get(name).is_some_and(|value| !value.is_empty() && value != "0");
         let placeholder = if get(DOCS_RS).is_some() {
             Some("docs.rs has no network and needs no Python")
-        } else if get(SKIP).is_some_and(|value| !value.is_empty() && value != "0") {
+        } else if flag(SKIP) {
             Some("ERYX_PREINIT_SKIP is set")
         } else {
             None
@@ -115,6 +120,7 @@ impl Environment {
             cache_dir: path(CACHE_DIR),
             epoch_seconds,
             placeholder,
+            report: flag(REPORT),
             manifest,
         })
     }
@@ -189,6 +195,8 @@ mod tests {
                 skips,
                 "{value:?}"
             );
+            vars[2].0 = REPORT;
+            assert_eq!(read(&vars).unwrap().report, skips, "{value:?}");
         }
     }
 

@@ -69,6 +69,7 @@ const KEYS: &[&str] = &[
     "cache-size",
     "warn-unoptimized",
     "summary",
+    "report",
     "precompile",
 ];
 const EXTENSION_KEYS: &[&str] = &["path", "module"];
@@ -176,6 +177,9 @@ pub struct Config {
     /// `summary`: print one `cargo::warning` line that says what was built and
     /// how long it took. Default: `false`.
     pub summary: bool,
+    /// `report`: write a page, and the same as JSON, that says where time and bytes
+    /// went. The variable `ERYX_PREINIT_REPORT` asks for it, too. Default: `false`.
+    pub report: bool,
     /// `precompile`: write native code too, so that the program has nothing to
     /// compile: `true`, or a table. Default: `None`, no native code.
     pub precompile: Option<Precompile>,
@@ -282,6 +286,7 @@ impl Default for Config {
             cache_size: GIB,
             warn_unoptimized: true,
             summary: false,
+            report: false,
             precompile: None,
         }
     }
@@ -356,6 +361,7 @@ impl Config {
             cache_size: fields.size("cache-size", default.cache_size, check_cache_size),
             warn_unoptimized: fields.boolean("warn-unoptimized", default.warn_unoptimized),
             summary: fields.boolean("summary", default.summary),
+            report: fields.boolean("report", default.report),
             precompile: precompile::read(&mut fields),
         };
         check_setup(

@@ -33,6 +33,7 @@ impl Config {
             cache_size,
             warn_unoptimized,
             summary,
+            report,
             precompile,
         } = self;
         add_names(key, "import", imports);
@@ -63,9 +64,8 @@ impl Config {
         add_flag(key, "verify", *verify);
         add_flag(key, "warn-unoptimized", *warn_unoptimized);
         add_flag(key, "summary", *summary);
-        precompile
-            .iter()
-            .for_each(|precompile| precompile.parts(key));
+        add_flag(key, "report", *report);
+        precompile.iter().for_each(|made| made.parts(key));
     }
 }
 

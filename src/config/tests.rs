@@ -70,6 +70,7 @@ fn no_block_gives_the_defaults() {
             && default.verify
             && default.warn_unoptimized
             && !default.summary
+            && !default.report
     );
     assert_eq!(default.output, "python.wasm");
     assert_eq!(default.engine, CompilerChoice::Auto);
@@ -102,6 +103,7 @@ fn every_key_is_read() {
         "cache-size": 100_000_000,
         "warn-unoptimized": false,
         "summary": true,
+        "report": true,
         "precompile": true,
     });
     // All but `setup-code`, which is there in place of `setup`.
@@ -139,6 +141,7 @@ fn every_key_is_read() {
         cache_size: 100_000_000,
         warn_unoptimized: false,
         summary: true,
+        report: true,
         precompile: Some(Precompile::default()),
     };
     assert_eq!(config, expected);
@@ -175,7 +178,7 @@ fn the_report_on_a_bad_block_word_for_word() {
     assert_eq!(
         format!("{error:?}"),
         r#"eryx-preinit-build failed in stage config: 12 problems in [package.metadata.eryx] of /m/Cargo.toml
-  - package.metadata.eryx.bundle: unknown key; the keys are `imports`, `on-restore`, `extensions`, `packages`, `wheel-dirs`, `runtime`, `stdlib`, `site-packages`, `setup`, `setup-code`, `trace`, `embed`, `embed-exclude`, `embed-sources`, `engine`, `strip`, `fuse`, `verify`, `output`, `timeout`, `memory-limit`, `cache-dir`, `cache-size`, `warn-unoptimized`, `summary` and `precompile`
+  - package.metadata.eryx.bundle: unknown key; the keys are `imports`, `on-restore`, `extensions`, `packages`, `wheel-dirs`, `runtime`, `stdlib`, `site-packages`, `setup`, `setup-code`, `trace`, `embed`, `embed-exclude`, `embed-sources`, `engine`, `strip`, `fuse`, `verify`, `output`, `timeout`, `memory-limit`, `cache-dir`, `cache-size`, `warn-unoptimized`, `summary`, `report` and `precompile`
   - package.metadata.eryx.site_packages: unknown key; keys are written with `-`: `site-packages`
   - package.metadata.eryx.imports[2]: `os; rm` is not a Python module name (parts separated by `.`, each made of letters, digits and `_` and not starting with a digit)
   - package.metadata.eryx.imports[3]: `json` repeats imports[0]

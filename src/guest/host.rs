@@ -5,7 +5,7 @@ use crate::error::{Error, Report, Stage};
 use crate::guest::clock::{Clocks, CountingClock};
 use crate::guest::filesystem::{Files, View};
 use crate::guest::limits::MemoryLimit;
-use crate::guest::output::Output;
+use crate::guest::output::{Mark, Output};
 use crate::guest::random::Randomness;
 use std::collections::HashSet;
 use std::path::Path;
@@ -158,6 +158,11 @@ impl Host {
     }
 
     /// What the guest printed since the last call.
+    /// The lines for the host, and when each came.
+    pub(crate) fn take_marks(&self) -> Vec<Mark> {
+        self.output.take_marks()
+    }
+
     pub(crate) fn take_output(&self) -> String {
         self.output.take()
     }

@@ -13,6 +13,7 @@ pub(crate) mod failure;
 pub(crate) mod filesystem;
 pub(crate) mod host;
 pub(crate) mod image;
+pub(crate) mod import_times;
 pub(crate) mod instance;
 pub(crate) mod limits;
 pub(crate) mod linker;

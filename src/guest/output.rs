@@ -1,21 +1,38 @@
 //! What the guest prints, kept for reports.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 /// More of the guest's output than this is dropped.
 pub(crate) const OUTPUT_LIMIT_BYTES: usize = 256 << 10;
 
+/// More lines for the host than these are dropped.
+const MARKS_LIMIT: usize = 200_000;
+
 /// The guest's stdout and stderr, bounded.
 #[derive(Clone, Default)]
-pub(crate) struct Output(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Output(Arc<Mutex<Vec<u8>>>, Arc<Mutex<Vec<Mark>>>);
+
+/// What starts a line for the host, which no reader sees.
+pub(crate) const MARK: u8 = 0x1e;
+
+/// Such a line, and when it came: the guest has no clock of its own.
+pub(crate) type Mark = (Instant, String);
 
 /// In place of what did not fit.
 pub(crate) const OUTPUT_DROPPED: &[u8] = b"\n(it printed more than is kept)";
 
 impl Output {
     pub(crate) fn write(&self, bytes: &[u8]) {
+        if let Some((&MARK, line)) = bytes.split_first() {
+            let mut marks = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+            if marks.len() < MARKS_LIMIT {
+                marks.push((Instant::now(), String::from_utf8_lossy(line).into_owned()));
+            }
+            return;
+        }
         let mut buffer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Above the limit the buffer ends in the notice.
         let Some(room) = OUTPUT_LIMIT_BYTES.checked_sub(buffer.len()) else {
@@ -28,6 +45,11 @@ impl Output {
             }
             _ => buffer.extend_from_slice(bytes),
         }
+    }
+
+    /// The lines for the host since the last call.
+    pub(crate) fn take_marks(&self) -> Vec<Mark> {
+        std::mem::take(&mut self.1.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn take(&self) -> String {

@@ -284,6 +284,8 @@ mod tests {
             },
             native: None,
             loader: None,
+            report: None,
+            report_json: None,
             stdlib: None,
             site_packages: None,
             warnings: vec!["a warning".to_owned()],

@@ -7,6 +7,7 @@ use crate::guest::engine::{self, Compiler};
 use crate::guest::environment;
 use crate::guest::failure::Failure;
 use crate::guest::host::GuestSetup;
+use crate::guest::import_times::{self, Measured};
 use crate::guest::script::{Observed, Script, Setup, Timing};
 use crate::guest::snapshot::{self, Instrumented};
 use crate::packages::tree::SitePackages;
@@ -150,6 +151,31 @@ impl Attempts<'_> {
             last = Some(error);
         }
         Err(last.unwrap_or_else(|| Stage::Engine.error(Report::new("no compiler to try"))))
+    }
+
+    /// What the imports took and made, in an instance that is thrown away: the snapshot
+    /// has nothing of it. All bodies run, as nobody recorded which of them this needs.
+    ///
+    /// # Errors
+    /// What running Python failed with.
+    pub(crate) fn measure(&self, engines: &[(Compiler, Engine)]) -> Result<Measured, Error> {
+        let empty = tempfile::tempdir()
+            .map_err(|e| Error::io("create a temporary folder in", &std::env::temp_dir(), e))?;
+        let setup = self.setup(empty.path());
+        let tree = self.guest.site_packages.tree.as_deref();
+        let embedded = embed::archive(self.cx, self.keys, self.guest.stdlib, tree)?;
+        let script = self.script(embedded.as_ref());
+        let mut last = Stage::Engine.error(Report::new("no compiler to try"));
+        for (compiler, engine) in engines {
+            match snapshot::compile(engine, *compiler, self.linked.bytes()) {
+                Ok(component) => {
+                    let measured = import_times::measure(&component, &setup, &script);
+                    return measured.map_err(Failure::into_error);
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
     }
 
     /// Whether running the profiled bodies may do. What extensions call is known where
@@ -302,14 +328,14 @@ impl Attempts<'_> {
     /// Says how long the guest took and what a package does without.
     fn say_taken(&self, timing: &Timing, observed: &Observed) {
         let log = self.cx.log;
-        log.say(&format!("python start: {:.2?}", timing.start));
+        log.took("python start", timing.start);
         for (module, took) in self.cx.config.imports.iter().zip(&timing.imports) {
-            log.say(&format!("import {module}: {took:.2?}"));
+            log.took(&format!("import {module}"), *took);
         }
         if let Some(setup) = self.guest.setup {
-            log.say(&format!("set-up {}: {:.2?}", setup.name, timing.setup));
+            log.took(&format!("set-up {}", setup.name), timing.setup);
         }
-        log.say(&format!("snapshot: {:.2?}", timing.snapshot));
+        log.took("snapshot", timing.snapshot);
         let foreign = &self.guest.site_packages.report.foreign;
         for module in &observed.watched.misses {
             let why = match foreign.get(module) {

@@ -21,6 +21,7 @@ pub(crate) mod native;
 use crate::error::Error;
 use crate::guest::engine::{self, Compiler};
 use crate::guest::environment::{SITE_PACKAGES, STDLIB};
+use crate::guest::import_times::Measured;
 use crate::inputs::locate::Inputs;
 use crate::inputs::read::ReadInputs;
 use crate::inputs::stdlib;
@@ -49,6 +50,8 @@ pub(crate) struct Built {
     pub(crate) native: Option<NativeCode>,
     /// What a person should know, for as long as the result is used.
     pub(crate) warnings: Vec<String>,
+    /// For the report, if one is wanted.
+    pub(crate) measured: Option<Measured>,
 }
 
 /// Runs every step, as far as the cache does not have what it makes.
@@ -80,6 +83,19 @@ pub(crate) fn run(
         mounts: mounts(&stdlib, &packages.site_packages),
     };
     let snapshot = take_snapshot(inputs, read, &packages, &stdlib, &bytecode, &engines)?;
+    let measured = cx.config.report.then(|| {
+        let measure = || measure(inputs, read, &packages, &stdlib, &bytecode, &engines);
+        let measured = cx.log.timed("measure for the report", measure);
+        measured.unwrap_or_else(|error| {
+            let failed = format!("the report lacks imports and objects: {error:?}");
+            cx.cache.trouble(failed.clone());
+            cx.log.say(&failed);
+            Measured {
+                failed: Some(failed),
+                ..Measured::default()
+            }
+        })
+    });
     let native = match native {
         Some(plan) => Some(native::compile(cx, plan, &packages.keys, &snapshot.blob)?),
         None => None,
@@ -99,6 +115,7 @@ pub(crate) fn run(
         stdlib,
         site_packages: packages.site_packages,
         native,
+        measured,
     })
 }
 
@@ -245,4 +262,38 @@ fn take_snapshot(
             findings: [&linked.entry.findings[..], &findings].concat(),
         })
     })
+}
+
+/// What the imports take and make, measured apart from the snapshot.
+fn measure(
+    inputs: &Inputs,
+    read: &ReadInputs,
+    packages: &Packages,
+    stdlib: &Path,
+    bytecode: &Bytecode<'_>,
+    engines: &[(Compiler, Engine)],
+) -> Result<Measured, Error> {
+    let cx = bytecode.cx;
+    let keys = &packages.keys;
+    let made_now;
+    let linked = match &packages.linked {
+        Some(linked) => linked,
+        None => {
+            made_now = link::link(cx, inputs, read, &packages.site_packages, keys.link)?;
+            &made_now
+        }
+    };
+    let guest = GuestInputs {
+        stdlib,
+        site_packages: &packages.site_packages,
+        setup: read.setup.as_ref(),
+    };
+    Attempts {
+        cx,
+        keys,
+        linked,
+        bytecode,
+        guest,
+    }
+    .measure(engines)
 }

@@ -158,7 +158,7 @@ impl Cache {
         make: impl FnOnce() -> Result<Made, E>,
     ) -> Result<Entry, E> {
         if let Some(entry) = self.find(kind, key) {
-            self.log.say(&format!("{}: from the cache", kind.name()));
+            self.log.reused(kind.name());
             return Ok(entry);
         }
         let Made { blob, findings } = make()?;

@@ -308,6 +308,7 @@ fn every_key_of_the_configuration() {
             config_with(|c| c.cache_size = 1),
             config_with(|c| c.warn_unoptimized = false),
             config_with(|c| c.summary = true),
+            config_with(|c| c.report = true),
         ]
     });
 }

@@ -1,0 +1,11 @@
+//! The report: where the time of a build went, and the bytes of its result.
+//!
+//! [`collect`] makes a value of what is known, and the rest renders it: without a look at
+//! files or clocks.
+
+mod html;
+mod model;
+mod sizes;
+mod svg;
+
+pub(crate) use model::{Facts, collect};
