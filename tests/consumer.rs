@@ -50,7 +50,7 @@ fn from_nothing_to_fresh_to_changed_imports() {
     assert_ne!(first.value("sha256"), third.value("sha256"));
     let stderr = third.stderr();
     assert!(stderr.contains("import csv"), "{stderr}");
-    assert!(stderr.contains("link: from the cache"), "{stderr}");
+    assert!(stderr.contains("fuse: from the cache"), "{stderr}");
     assert!(!stderr.contains("preinit-build: compile"), "{stderr}");
 
     // What was built before is there at once.

@@ -108,7 +108,7 @@ fn damaged_entries_are_built_again() {
     builder.config.cache_dir = None;
     let first = builder.build().unwrap();
     let folder = dir.path().join("eryx-preinit");
-    for stage in ["link", "code", "snapshot"] {
+    for stage in ["fuse", "code", "snapshot"] {
         for entry in fs::read_dir(folder.join(stage)).unwrap() {
             let path = entry.unwrap().path();
             let mut bytes = fs::read(&path).unwrap();

@@ -22,6 +22,7 @@ const LINKER: &str = "wit-component 0.254";
 pub(crate) struct Keys {
     /// Of the archive of what Python may import, if there is to be one.
     pub(crate) embedded: Option<Digest>,
+    /// Of the linked component, fused if that was asked for.
     pub(crate) link: Digest,
     /// Also what the guest's randomness is derived from.
     pub(crate) content: Digest,
@@ -29,23 +30,22 @@ pub(crate) struct Keys {
 }
 
 /// The linked component, from the digest of the base libraries.
-pub(crate) fn link(
-    libraries: Digest,
-    strip: bool,
-    fuse: bool,
-    extensions: &[LinkedLibrary],
-) -> Digest {
+pub(crate) fn link(libraries: Digest, strip: bool, extensions: &[LinkedLibrary]) -> Digest {
     let mut key = KeyBuilder::new("link");
     key.part("linker", LINKER.as_bytes())
         .part("libraries", &libraries.0)
-        .part("strip", &[u8::from(strip)])
-        .part("fuse", &[u8::from(fuse)]);
+        .part("strip", &[u8::from(strip)]);
     for library in extensions {
         key.part("extension", library.name.as_bytes())
             .part("openable", &[u8::from(library.openable)])
             .part("digest", library.digest.as_bytes());
     }
     key.finish()
+}
+
+/// The linked component with its core modules fused.
+pub(crate) fn fuse(link: Digest) -> Digest {
+    KeyBuilder::new("fuse").part("link", &link.0).finish()
 }
 
 /// What Python sees and runs.

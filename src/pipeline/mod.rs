@@ -85,7 +85,7 @@ pub(crate) fn run(
         None => None,
     };
     let mut used = vec![
-        (EntryKind::Link, packages.keys.link),
+        (link::kind(cx.config), packages.keys.link),
         (EntryKind::Snapshot, packages.keys.snapshot),
     ];
     used.extend(packages.keys.embedded.map(|key| (EntryKind::Embedded, key)));
@@ -158,12 +158,7 @@ fn keys(
     engines: &[(Compiler, Engine)],
 ) -> Keys {
     let libraries = &site_packages.report.libraries;
-    let link = keys::link(
-        read.digests.libraries,
-        cx.config.strip,
-        cx.config.fuse,
-        libraries,
-    );
+    let link = link::key(cx.config, read, libraries);
     let embedded = embed::key(cx.config, read);
     let content = Content {
         link,

@@ -20,7 +20,9 @@ use crate::inputs::stdlib::{self, StdlibSource};
 use crate::packages::bytecode::Source;
 use crate::packages::embed::{self, Selection};
 use crate::wasm::bodies::{self, Bodies};
+use crate::wasm::fuse::{self, Fused};
 use crate::wasm::link::Extension;
+use crate::wasm::validate::validate;
 use crate::wasm::{initialize, link};
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
@@ -80,6 +82,15 @@ impl Workbench {
             stdlib: stdlib::unpack_stdlib(&archive, folder.path()).unwrap(),
             folder,
         }
+    }
+
+    /// Fuses the core modules of the component.
+    pub(crate) fn fuse(&mut self) {
+        let Fused::Component(fused) = fuse::fuse(&self.linked).unwrap() else {
+            panic!("it is not fused");
+        };
+        validate(&fused).unwrap();
+        self.linked = fused;
     }
 
     /// Adds a module to /site-packages, or takes it away.

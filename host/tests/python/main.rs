@@ -6,5 +6,6 @@ mod limits;
 mod many;
 mod network;
 mod output;
+mod package;
 mod prepared;
 mod reach;

@@ -39,33 +39,23 @@ fn the_linked_component() {
     let base = digest("libraries");
     all_differ(|| {
         vec![
-            link(base, true, true, &[]),
-            link(digest("others"), true, true, &[]),
-            link(base, false, true, &[]),
-            link(base, true, false, &[]),
-            link(base, true, true, &library(|_| {})),
-            link(base, true, true, &library(|l| l.name.push('x'))),
-            link(base, true, true, &library(|l| l.openable = false)),
-            link(
-                base,
-                true,
-                true,
-                &library(|l| l.digest = digest("b").to_string()),
-            ),
-            link(
-                base,
-                true,
-                true,
-                &[library(|_| {}), library(|_| {})].concat(),
-            ),
+            link(base, true, &[]),
+            link(digest("others"), true, &[]),
+            link(base, false, &[]),
+            link(base, true, &library(|_| {})),
+            link(base, true, &library(|l| l.name.push('x'))),
+            link(base, true, &library(|l| l.openable = false)),
+            link(base, true, &library(|l| l.digest = digest("b").to_string())),
+            link(base, true, &[library(|_| {}), library(|_| {})].concat()),
+            fuse(link(base, true, &[])),
+            fuse(link(base, false, &[])),
         ]
     });
     // What a library is called in reports, and where its copy lies, is not linked.
     assert_eq!(
-        link(base, true, true, &library(|_| {})),
+        link(base, true, &library(|_| {})),
         link(
             base,
-            true,
             true,
             &library(|l| {
                 l.shown.clear();
