@@ -311,7 +311,7 @@ impl Builder {
     fn publish(&self, built: &Built, native: Option<&NativePlan<'_>>) -> Result<Artifacts, Error> {
         let wasm = self.caller.out_dir().join(&self.config.output);
         let native = native.zip(self.config.precompile.as_ref());
-        let published = outputs::publish_built(&wasm, built, native, &self.config.imports)?;
+        let published = outputs::publish_built(&wasm, built, native, &self.config)?;
         Ok(Artifacts {
             component: published.component,
             native: published.native,

@@ -2,7 +2,7 @@
 
 use crate::artifacts::{Artifact, Artifacts};
 use crate::cargo::directives::prefix;
-use crate::config::{Config, Precompile};
+use crate::config::{Config, Embed, Precompile};
 use crate::error::Error;
 use crate::native::loader::{self, EryxLoader, Loader};
 use crate::pipeline::Built;
@@ -100,9 +100,10 @@ pub(crate) fn publish_built(
     wasm: &Path,
     built: &Built,
     native: Option<(&NativePlan<'_>, &Precompile)>,
-    imports: &[String],
+    config: &Config,
 ) -> Result<Published, Error> {
     let made = built.native.as_ref().zip(native);
+    let imports = &config.imports;
     let path = wasm.with_extension("cwasm");
     let variables = prefix(&wasm.file_stem().unwrap_or_default().to_string_lossy());
     let file_name = &path.file_name().unwrap_or_default().to_string_lossy();
@@ -117,6 +118,7 @@ pub(crate) fn publish_built(
                 target: &plan.target,
                 precompile,
                 imports,
+                mounts: config.embed == Embed::None,
             }
             .render(),
             None if plan.is_for_eryx() => EryxLoader {

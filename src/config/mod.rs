@@ -130,7 +130,7 @@ pub struct Config {
     /// runtimes trace when the program asks for it. Default: `false`.
     pub trace: bool,
     /// `embed`: what the snapshot holds of the standard library and of the packages,
-    /// `"all"` or `"none"`. Default: `"none"`.
+    /// `"all"`, `"imported"` or `"none"`. Default: `"all"`.
     pub embed: Embed,
     /// `embed-exclude`: modules that are not embedded, as dotted names, with all that is
     /// in them. Default: [`Config::EMBED_EXCLUDE`].
@@ -206,22 +206,25 @@ impl Extension {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Embed {
-    /// `"all"`: the standard library and the packages, so that instances import without
-    /// any folder.
-    All,
-    /// `"none"`: what was imported (the default). The rest is in the folders that the
-    /// program mounts.
+    /// `"all"`: the standard library and the packages (the default), so that instances
+    /// import without any folder.
     #[default]
+    All,
+    /// `"imported"`: only what was imported at build time, for the smallest file. Instances
+    /// import nothing else.
+    Imported,
+    /// `"none"`: what was imported. The rest is in the folders that the program mounts.
     None,
 }
 
 impl Embed {
-    const ALL: [Self; 2] = [Self::All, Self::None];
+    const ALL: [Self; 3] = [Self::All, Self::Imported, Self::None];
 
     /// The name as it is written in the block.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::All => "all",
+            Self::Imported => "imported",
             Self::None => "none",
         }
     }

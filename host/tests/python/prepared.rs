@@ -50,6 +50,11 @@ impl Runtime {
         snapshot.stdlib(&built.stdlib)
     }
 
+    /// The file with the code for no limits.
+    pub fn native(self) -> &'static Path {
+        &self.built(false).native
+    }
+
     /// The folder that goes to /python-stdlib.
     pub fn stdlib(self) -> &'static Path {
         &self.built(true).stdlib
