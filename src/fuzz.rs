@@ -40,7 +40,11 @@ pub fn metadata_block(data: &[u8]) {
         return;
     };
     match Config::from_metadata(Some(&block), Path::new("/project/Cargo.toml")) {
-        Ok(config) => config.check().expect("what was read is valid"),
+        Ok((config, snapshots)) => {
+            let valid = "what was read is valid";
+            config.check().expect(valid);
+            config::check_snapshots(&snapshots, &config.output).expect(valid);
+        }
         Err(error) => {
             let report = format!("{error:?}");
             assert!(

@@ -21,6 +21,15 @@ impl Log {
         Self::to(|line| eprintln!("eryx-preinit-build: {line}"))
     }
 
+    /// Says of `name` what it is told.
+    pub(crate) fn named(&self, name: &str) -> Self {
+        let (log, name) = (self.clone(), name.to_owned());
+        match &self.0 {
+            Some(_) => Self::to(move |line| log.say(&format!("{name}: {line}"))),
+            None => Self(None),
+        }
+    }
+
     pub(crate) fn say(&self, line: &str) {
         if let Some(listener) = &self.0 {
             listener(line);

@@ -20,6 +20,11 @@ pub(crate) struct Linked {
 }
 
 impl Linked {
+    /// Whether it came from the cache.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.entry.cached
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.entry.blob.bytes
     }
