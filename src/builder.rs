@@ -5,6 +5,7 @@ use crate::build::BUILD;
 use crate::caller::Caller;
 use crate::cargo::advice;
 use crate::cargo::directives::{self, Directive};
+use crate::cargo::metadata::Graph;
 use crate::config::{self, Config, Extension, Precompile};
 use crate::error::{Error, Report, Stage};
 use crate::inputs::locate::Inputs;
@@ -110,7 +111,8 @@ impl Builder {
     }
 
     /// Tells `listener` what the build does and how long it took, a line at a time,
-    /// without a newline; from several threads.
+    /// without a newline; from several threads. After ten seconds it also hears every five
+    /// what is going on.
     pub fn progress(&mut self, listener: impl Fn(&str) + Send + Sync + 'static) -> &mut Self {
         self.log = Log::to(listener);
         self
@@ -252,6 +254,10 @@ impl Builder {
     /// One [`Error`] variant a stage; its `Debug` is the report to show. If several
     /// snapshots fail, the first one's, with a note for each other.
     pub fn build(&self) -> Result<Artifacts, Error> {
+        self.log.watched(|| self.build_all())
+    }
+
+    fn build_all(&self) -> Result<Artifacts, Error> {
         self.config.check()?;
         config::check_snapshots(&self.snapshots, &self.config.output)?;
         let parts = self.parts();
@@ -260,8 +266,8 @@ impl Builder {
                 part.config.check_paths(self.caller.manifest(), *name)?;
             }
         }
-        let turn = Mutex::new(());
-        let finished = side_by_side::each(&parts, |(_, part)| part.build_one(&turn))
+        let shared = Shared::default();
+        let finished = side_by_side::each(&parts, |(_, part)| part.build_one(&shared))
             .map_err(|e| Stage::Io.error(Report::new("cannot start a thread").source(e)))?;
         let names = parts.iter().map(|(name, _)| *name);
         let finished = all(names.zip(finished))?;
@@ -325,15 +331,15 @@ impl Builder {
         files::sweep(out_dir);
     }
 
-    /// Builds `config` alone. Who holds `turn` makes what builds beside this one share.
-    fn build_one(&self, turn: &Mutex<()>) -> Result<Finished, Error> {
+    /// Builds `config` alone.
+    fn build_one(&self, shared: &Shared) -> Result<Finished, Error> {
         let started = Instant::now();
         if let Some(reason) = self.caller.placeholder() {
             return self.placeholder(reason);
         }
         let mut last = LastBuild::load(self)?;
         // locate
-        let inputs = self.locate(&mut last.stamp)?;
+        let inputs = self.locate(&mut last.stamp, shared)?;
         let native = self.native(&inputs)?;
         let epoch_seconds = self.caller.epoch_seconds();
         let native_request = native.as_ref().map(NativePlan::request);
@@ -357,7 +363,7 @@ impl Builder {
             config: &self.config,
             cache: self.cache(&last.folder, troubles)?,
             folder: &last.folder,
-            turn,
+            turn: &shared.turn,
             epoch_seconds,
             log: &self.log,
         };
@@ -388,8 +394,9 @@ impl Builder {
         })
     }
 
-    fn locate(&self, stamp: &mut Stamp) -> Result<Inputs, Error> {
-        let graph = |wanted| self.caller.graph(stamp, wanted, &self.log);
+    fn locate(&self, stamp: &mut Stamp, shared: &Shared) -> Result<Inputs, Error> {
+        let asked = &shared.asked;
+        let graph = |wanted| self.caller.graph(stamp, wanted, asked, &self.log);
         Inputs::locate(&self.config, self.caller.out_dir(), graph)
     }
 
@@ -452,6 +459,15 @@ impl Builder {
     }
 }
 
+/// What builds that run side by side have in common.
+#[derive(Default)]
+struct Shared {
+    /// Who holds it makes what the others may use.
+    turn: Mutex<()>,
+    /// What cargo said last of the dependency graph.
+    asked: Mutex<Option<(Digest, Graph)>>,
+}
+
 /// A finished build, and what cargo is to be told of it.
 struct Finished {
     artifacts: Artifacts,
@@ -472,7 +488,9 @@ fn all<'a, T>(
                 failed
             }
             (None, None, Err(error)) => Some(error),
-            (None, Some(name), Err(error)) => Some(error.note(format!("in the snapshot `{name}`"))),
+            (None, Some(name), Err(error)) => {
+                Some(error.in_place(format!("in the snapshot `{name}`")))
+            }
             (Some(first), name, Err(error)) => {
                 let name = name.unwrap_or_default();
                 Some(first.note(format!("the snapshot `{name}` failed, too: {error}")))

@@ -48,7 +48,7 @@ pub fn metadata_block(data: &[u8]) {
         Err(error) => {
             let report = format!("{error:?}");
             assert!(
-                report.len() < 1000 + 200 * data.len(),
+                report.len() < 10_000 + 200 * data.len(),
                 "{} bytes",
                 report.len()
             );

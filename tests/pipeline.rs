@@ -115,10 +115,7 @@ fn snapshots_side_by_side_share_link_and_code_and_fail_alone() {
     builder.snapshot("bad", |config| config.imports = vec!["nope".to_owned()]);
     let error = builder.build().unwrap_err();
     assert_eq!(error.stage(), Stage::Import);
-    assert_eq!(
-        error.report().notes().last().unwrap(),
-        "in the snapshot `bad`"
-    );
+    assert_eq!(error.report().notes()[0], "in the snapshot `bad`");
     let said = std::mem::take(&mut *heard.lock().unwrap()).join("\n");
     let times = |what: &str| said.matches(what).count();
     assert_eq!(
