@@ -91,6 +91,7 @@ mod outputs;
 mod packages;
 mod pipeline;
 mod python;
+mod side_by_side;
 mod store;
 #[cfg(test)]
 mod testing;
@@ -133,10 +134,11 @@ macro_rules! run_with_eryx {
     };
 }
 
-/// Builds what `[package.metadata.eryx]` asks for and tells cargo about it.
+/// Builds what `[package.metadata.eryx]` asks for, with the tables of its `snapshots`, and
+/// tells cargo about it.
 ///
 /// Returns what was written. On failure nothing that an earlier build wrote is
-/// touched.
+/// touched; snapshots that do not fail are written all the same.
 ///
 /// # Errors
 /// One [`Error`] variant a stage; its `Debug` is the report to show.

@@ -13,6 +13,7 @@ mod paths;
 mod precompile;
 mod problems;
 mod rules;
+mod snapshots;
 mod suggest;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ mod units;
 
 pub(crate) use paths::{Pattern, is_lock_file, matching};
 pub use precompile::{CpuLevel, OptLevel, Precompile};
+pub(crate) use snapshots::{Snapshots, check as check_snapshots, variable_prefix};
 pub(crate) use suggest::nearest;
 
 use crate::error::Error;
@@ -36,7 +38,7 @@ use rules::{
     check_on_restore, check_output, check_package, check_path, check_setup, check_timeout,
     check_wheel_dir,
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use text::{found, show_path};
@@ -70,7 +72,9 @@ const KEYS: &[&str] = &[
     "warn-unoptimized",
     "summary",
     "precompile",
+    SNAPSHOTS,
 ];
+const SNAPSHOTS: &str = "snapshots";
 const EXTENSION_KEYS: &[&str] = &["path", "module"];
 
 /// What to build, and how: the `[package.metadata.eryx]` block of the crate
@@ -307,14 +311,17 @@ impl Config {
     ];
 
     /// Reads the `[package.metadata.eryx]` block of the `Cargo.toml` at
-    /// `manifest`, as `cargo metadata` gives it. No block (or `null`) gives the
-    /// defaults.
+    /// `manifest`, as `cargo metadata` gives it, and the tables of its `snapshots`. No
+    /// block (or `null`) gives the defaults.
     ///
     /// Touches no file system: see [`Config::check_paths`] for that part.
-    pub(crate) fn from_metadata(block: Option<&Value>, manifest: &Path) -> Result<Self, Error> {
+    pub(crate) fn from_metadata(
+        block: Option<&Value>,
+        manifest: &Path,
+    ) -> Result<(Self, Snapshots), Error> {
         let mut problems = Problems::new(Some(manifest));
         let table = match block {
-            None | Some(Value::Null) => return Ok(Self::default()),
+            None | Some(Value::Null) => return Ok(Default::default()),
             Some(Value::Object(table)) => table,
             Some(other) => {
                 let hint = match other {
@@ -326,11 +333,20 @@ impl Config {
             }
         };
         problems.unknown_keys("", table, KEYS);
+        // A manifest without a folder is one in the current folder.
+        let dir = manifest.parent().unwrap_or(Path::new(""));
+        let config = Self::read(table, dir, &mut problems);
+        let snapshots = snapshots::read(table, dir, &config.output, &mut problems);
+        problems.finish()?;
+        Ok((config, snapshots))
+    }
+
+    /// Reads the keys of `table` that are known.
+    fn read(table: &Map<String, Value>, dir: &Path, problems: &mut Problems<'_>) -> Self {
         let mut fields = Fields {
             table,
-            // A manifest without a folder is one in the current folder.
-            dir: manifest.parent().unwrap_or(Path::new("")),
-            problems: &mut problems,
+            dir,
+            problems,
         };
         let default = Self::default();
         let config = Self {
@@ -361,13 +377,9 @@ impl Config {
             summary: fields.boolean("summary", default.summary),
             precompile: precompile::read(&mut fields),
         };
-        check_setup(
-            &mut problems,
-            table.contains_key("setup"),
-            config.setup_code.as_deref(),
-        );
-        problems.finish()?;
-        Ok(config)
+        let code = config.setup_code.as_deref();
+        check_setup(problems, table.contains_key("setup"), code);
+        config
     }
 
     /// Checks the values against the rules stated at each field, as they are
@@ -378,7 +390,12 @@ impl Config {
     /// [`Stage::Config`](crate::Stage::Config) with a note for every problem, each beginning with the
     /// key as it is written in `Cargo.toml` (`imports[2]`, `memory-limit`).
     pub fn check(&self) -> Result<(), Error> {
-        let mut problems = Problems::new(None);
+        self.check_as(None)
+    }
+
+    /// As [`Config::check`], for the snapshot of that name.
+    pub(crate) fn check_as(&self, snapshot: Option<&str>) -> Result<(), Error> {
+        let mut problems = Problems::of(None, snapshot);
         self.check_names(&mut problems);
         let mut seen = SeenExtensions::default();
         for (index, extension) in self.extensions.iter().enumerate() {
@@ -448,9 +465,14 @@ impl Config {
     /// Checks that the paths lead to what they should lead to.
     ///
     /// `manifest` is the `Cargo.toml` the values come from, or `None` if they
-    /// come from the `Builder`: it decides how the keys are written.
-    pub(crate) fn check_paths(&self, manifest: Option<&Path>) -> Result<(), Error> {
-        let mut problems = Problems::new(manifest);
+    /// come from the `Builder`: it decides how the keys are written, as `snapshot` does,
+    /// the name of the table in `snapshots`.
+    pub(crate) fn check_paths(
+        &self,
+        manifest: Option<&Path>,
+        snapshot: Option<&str>,
+    ) -> Result<(), Error> {
+        let mut problems = Problems::of(manifest, snapshot);
         for (index, extension) in self.extensions.iter().enumerate() {
             let problem = extension_path_problem(&without_trailing_slash(&extension.path));
             problems.add_if(&format!("extensions[{index}]"), problem);

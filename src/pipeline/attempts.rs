@@ -238,7 +238,8 @@ impl Attempts<'_> {
             self.guest.site_packages.tree.as_deref(),
         )?;
         let script = self.script(embedded.as_ref());
-        let taken = snapshot::take(instrumented, component, setup, &script)?;
+        let take = || snapshot::take(instrumented, component, setup, &script);
+        let taken = self.cx.log.doing("run Python and its imports", take)?;
         Ok((embedded, taken))
     }
 

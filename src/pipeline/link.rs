@@ -42,6 +42,11 @@ pub(crate) fn key(config: &Config, read: &ReadInputs, libraries: &[LinkedLibrary
 }
 
 impl Linked {
+    /// Whether it came from the cache.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.entry.cached
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.entry.blob.bytes
     }

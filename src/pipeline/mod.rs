@@ -35,6 +35,7 @@ use crate::pipeline::native::{NativeCode, NativePlan};
 use crate::store::cache::{Entry, EntryKind, Lock, Made};
 use crate::store::digest::Blob;
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 use std::thread;
 use wasmtime::Engine;
 
@@ -62,6 +63,8 @@ pub(crate) fn run(
     native: Option<&NativePlan<'_>>,
 ) -> Result<Built, Error> {
     let engines = engine::candidates(cx.config.engine)?;
+    let turn = cx.turn.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut turn = Some(turn);
     // Threads, not rayon's: one that waits for another build's lock would keep a worker
     // from the build that holds it.
     let (stdlib, packages) = thread::scope(|scope| {
@@ -79,7 +82,14 @@ pub(crate) fn run(
         libraries: read.digests.libraries,
         mounts: mounts(&stdlib, &packages.site_packages),
     };
+    if !bytecode.fill()?.is_empty() {
+        // The snapshot does not hold what the program is given beside it.
+        cx.cache.remove(EntryKind::Snapshot, packages.keys.snapshot);
+    } else if packages.linked.as_ref().is_none_or(Linked::is_kept) {
+        drop(turn.take());
+    }
     let snapshot = take_snapshot(inputs, read, &packages, &stdlib, &bytecode, &engines)?;
+    drop(turn);
     let native = match native {
         Some(plan) => Some(native::compile(cx, plan, &packages.keys, &snapshot.blob)?),
         None => None,
@@ -207,10 +217,6 @@ fn take_snapshot(
 ) -> Result<Entry, Error> {
     let cx = bytecode.cx;
     let keys = &packages.keys;
-    if !bytecode.fill()?.is_empty() {
-        // The snapshot does not hold what the program is given beside it.
-        cx.cache.remove(EntryKind::Snapshot, keys.snapshot);
-    }
     cx.cache.memo(EntryKind::Snapshot, keys.snapshot, || {
         let made_now;
         let linked = match &packages.linked {
