@@ -98,7 +98,8 @@ pub(crate) fn run(
         (link::kind(cx.config), packages.keys.link),
         (EntryKind::Snapshot, packages.keys.snapshot),
     ];
-    used.extend(packages.keys.embedded.map(|key| (EntryKind::Embedded, key)));
+    let embedded = packages.keys.embedded.iter();
+    used.extend(embedded.map(|&key| (EntryKind::Embedded, key)));
     used.extend(native.iter().map(|native| (EntryKind::Native, native.key)));
     cx.cache.evict(cx.config.cache_size, &used);
     let warnings = &packages.site_packages.report.warnings;
@@ -124,9 +125,14 @@ struct Packages {
 
 /// The folder to mount at /python-stdlib, unpacked where it comes as an archive.
 fn stage_stdlib(cx: &Context<'_>, inputs: &Inputs, read: &ReadInputs) -> Result<PathBuf, Error> {
-    cx.log.timed("stdlib", || {
-        stdlib::stage(&inputs.stdlib, read.digests.stdlib, cx.folder)
-    })
+    let stage = || stdlib::stage(&inputs.stdlib, read.digests.stdlib, cx.folder);
+    let stdlib = cx.log.timed("stdlib", stage)?;
+    let mount = Mount {
+        folder: &stdlib,
+        guest_path: STDLIB,
+    };
+    embed::prepare(cx, read, mount)?;
+    Ok(stdlib)
 }
 
 /// The folder to mount at /site-packages, and the libraries in it linked with CPython's,
@@ -169,10 +175,10 @@ fn keys(
 ) -> Keys {
     let libraries = &site_packages.report.libraries;
     let link = link::key(cx.config, read, libraries);
-    let embedded = embed::key(cx.config, read);
+    let embedded = embed::keys(cx.config, read);
     let content = Content {
         link,
-        embedded,
+        embedded: &embedded,
         stdlib: read.digests.stdlib,
         site_packages: read.digests.site_packages,
         epoch_seconds: cx.epoch_seconds,

@@ -133,7 +133,9 @@ impl Workbench {
             exclude: &Config::default().embed_exclude,
             sources,
         };
-        embed::archive(&folders, &selection).unwrap()
+        let archives = folders
+            .map(|(folder, guest_path)| embed::archive(folder, guest_path, &selection).unwrap());
+        embed::joined(&archives).unwrap()
     }
 
     pub(crate) fn site_packages(&self) -> PathBuf {
