@@ -18,7 +18,7 @@ import json, traceback
 try:
     json.loads('{')
 except ValueError:
-    print('raise JSONDecodeError' in traceback.format_exc())
+    print('self.scan_once(s, idx)' in traceback.format_exc())
 ";
 
 const PRINTS: &str = "/python-stdlib/csv.py 0.3 True\n:m\nTrue\n";
