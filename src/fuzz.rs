@@ -159,7 +159,7 @@ pub fn lock_file(data: &[u8]) {
         return;
     };
     for read in [
-        pylock::read(text),
+        pylock::read(text, config::Wanted::default()),
         requirements_txt::read(text).map(|read| read.locked),
     ] {
         match read {

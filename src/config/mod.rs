@@ -34,9 +34,9 @@ use paths::{
 };
 use problems::{Problems, Seen, SeenExtensions};
 use rules::{
-    check_cache_size, check_embed_exclude, check_import, check_memory_limit, check_module,
-    check_on_restore, check_output, check_package, check_path, check_setup, check_timeout,
-    check_wheel_dir,
+    check_cache_size, check_embed_exclude, check_import, check_lock_name, check_memory_limit,
+    check_module, check_on_restore, check_output, check_package, check_path, check_setup,
+    check_timeout, check_wheel_dir,
 };
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
@@ -51,6 +51,9 @@ const KEYS: &[&str] = &[
     "extensions",
     "packages",
     "wheel-dirs",
+    "lock-extras",
+    "lock-groups",
+    "strict-records",
     "runtime",
     "stdlib",
     "site-packages",
@@ -112,6 +115,14 @@ pub struct Config {
     /// `wheel-dirs`: the folders that hold the files which lock files in `packages`
     /// name. Default: none.
     pub wheel_dirs: Vec<PathBuf>,
+    /// `lock-extras`: which extras of a `pylock.toml` are taken, too. Default: none.
+    pub lock_extras: Vec<String>,
+    /// `lock-groups`: which dependency groups of a `pylock.toml` are taken. Default:
+    /// `None`, those that the file calls its default groups.
+    pub lock_groups: Option<Vec<String>>,
+    /// `strict-records`: refuse a wheel whose RECORD does not list exactly what is in it,
+    /// which is a warning otherwise. Default: `false`.
+    pub strict_records: bool,
     /// `runtime`: the folder of an unpacked `eryx-runtime` package, with `libs/`
     /// and `prebuilt/` in it. Default: the package in the dependency graph.
     pub runtime: Option<PathBuf>,
@@ -183,6 +194,14 @@ pub struct Config {
     /// `precompile`: write native code too, so that the program has nothing to
     /// compile: `true`, or a table. Default: `None`, no native code.
     pub precompile: Option<Precompile>,
+}
+
+/// What is wanted of lock files beyond what everybody needs.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) extras: &'a [String],
+    /// In place of the file's own default.
+    pub(crate) groups: Option<&'a [String]>,
 }
 
 /// A native extension module, an entry of [`Config::extensions`].
@@ -269,6 +288,9 @@ impl Default for Config {
             extensions: Vec::new(),
             packages: Vec::new(),
             wheel_dirs: Vec::new(),
+            lock_extras: Vec::new(),
+            lock_groups: None,
+            strict_records: false,
             runtime: None,
             stdlib: None,
             site_packages: None,
@@ -355,6 +377,9 @@ impl Config {
             extensions: fields.extensions(),
             packages: fields.packages(),
             wheel_dirs: fields.wheel_dirs(),
+            lock_extras: fields.lock_names("lock-extras").unwrap_or_default(),
+            lock_groups: fields.lock_names("lock-groups"),
+            strict_records: fields.boolean("strict-records", default.strict_records),
             runtime: fields.path("runtime"),
             stdlib: fields.path("stdlib"),
             site_packages: fields.path("site-packages"),
@@ -459,6 +484,24 @@ impl Config {
         let mut seen = Seen::default();
         for (index, name) in self.embed_exclude.iter().enumerate() {
             check_embed_exclude(problems, &mut seen, index, name);
+        }
+        let groups = self.lock_groups.as_deref().unwrap_or_default();
+        for (key, names) in [
+            ("lock-extras", &self.lock_extras[..]),
+            ("lock-groups", groups),
+        ] {
+            let mut seen = Seen::default();
+            for (index, name) in names.iter().enumerate() {
+                check_lock_name(problems, &mut seen, format!("{key}[{index}]"), name);
+            }
+        }
+    }
+
+    /// What is wanted of lock files.
+    pub(crate) fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            extras: &self.lock_extras,
+            groups: self.lock_groups.as_deref(),
         }
     }
 

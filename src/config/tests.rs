@@ -83,6 +83,9 @@ fn every_key_is_read() {
         "extensions": ["a.so", { "path": "x/b.so", "module": "pkg._core" }],
         "packages": ["vendor/*.whl", "python/mypkg"],
         "wheel-dirs": ["wheels"],
+        "lock-extras": ["web"],
+        "lock-groups": [],
+        "strict-records": true,
         "runtime": "../runtime",
         "stdlib": "lib/python-stdlib.tar.zst",
         "site-packages": "/abs/site",
@@ -119,6 +122,9 @@ fn every_key_is_read() {
         ],
         packages: vec!["/m/vendor/*.whl".into(), "/m/python/mypkg".into()],
         wheel_dirs: vec!["/m/wheels".into()],
+        lock_extras: vec!["web".into()],
+        lock_groups: Some(Vec::new()),
+        strict_records: true,
         runtime: Some("/m/../runtime".into()),
         stdlib: Some("/m/lib/python-stdlib.tar.zst".into()),
         site_packages: Some("/abs/site".into()),
@@ -177,7 +183,7 @@ fn the_report_on_a_bad_block_word_for_word() {
     assert_eq!(
         format!("{error:?}"),
         r#"eryx-preinit-build failed in stage config: 12 problems in [package.metadata.eryx] of /m/Cargo.toml
-  - package.metadata.eryx.bundle: unknown key; the keys are `imports`, `on-restore`, `extensions`, `packages`, `wheel-dirs`, `runtime`, `stdlib`, `site-packages`, `setup`, `setup-code`, `trace`, `embed`, `embed-exclude`, `embed-sources`, `engine`, `strip`, `fuse`, `verify`, `output`, `timeout`, `memory-limit`, `cache-dir`, `cache-size`, `warn-unoptimized`, `summary`, `precompile` and `snapshots`
+  - package.metadata.eryx.bundle: unknown key; the keys are `imports`, `on-restore`, `extensions`, `packages`, `wheel-dirs`, `lock-extras`, `lock-groups`, `strict-records`, `runtime`, `stdlib`, `site-packages`, `setup`, `setup-code`, `trace`, `embed`, `embed-exclude`, `embed-sources`, `engine`, `strip`, `fuse`, `verify`, `output`, `timeout`, `memory-limit`, `cache-dir`, `cache-size`, `warn-unoptimized`, `summary`, `precompile` and `snapshots`
   - package.metadata.eryx.site_packages: unknown key; keys are written with `-`: `site-packages`
   - package.metadata.eryx.imports[2]: `os; rm` is not a Python module name (parts separated by `.`, each made of letters, digits and `_` and not starting with a digit)
   - package.metadata.eryx.imports[3]: `json` repeats imports[0]
@@ -1076,7 +1082,7 @@ fn what_is_wrong_in_a_snapshot_has_its_path() {
     one(
         json!({ "snapshots": { "web": { "cache_dir": "x" } } }),
         "snapshots.web.cache_dir: unknown key; the keys are `imports`, `on-restore`, `extensions`, \
-         `packages`, `wheel-dirs`, `runtime`, `stdlib`, `site-packages`, `setup`, `setup-code`, \
+         `packages`, `wheel-dirs`, `lock-extras`, `lock-groups`, `strict-records`, `runtime`, `stdlib`, `site-packages`, `setup`, `setup-code`, \
          `trace`, `embed`, `embed-exclude`, `embed-sources`, `engine`, `strip`, `fuse`, `verify`, \
          `timeout`, `memory-limit`, `warn-unoptimized`, `summary` and `precompile`",
     );
@@ -1175,6 +1181,7 @@ fn the_documents_list_every_key_with_its_default() {
         "runtime",
         "stdlib",
         "cache-dir",
+        "lock-groups",
         SNAPSHOTS,
     ];
     defaults_are_those_of_the_code("## Keys", KEYS, &open, ok);

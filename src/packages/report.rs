@@ -11,6 +11,8 @@ pub(crate) struct TreeReport {
     pub(crate) libraries: Vec<LinkedLibrary>,
     /// For the person who builds.
     pub(crate) warnings: Vec<String>,
+    /// Those of them that say how the RECORD of a wheel is not exact.
+    pub(crate) records: Vec<String>,
     /// For verbose output.
     pub(crate) notes: Vec<String>,
     /// Extension modules that are there but for another platform, and what they

@@ -18,13 +18,14 @@ pub(crate) mod keys;
 pub(crate) mod link;
 pub(crate) mod native;
 
-use crate::error::Error;
+use crate::error::{Error, Report, Stage};
 use crate::guest::engine::{self, Compiler};
 use crate::guest::environment::{SITE_PACKAGES, STDLIB};
 use crate::inputs::locate::Inputs;
 use crate::inputs::read::ReadInputs;
 use crate::inputs::stdlib;
 use crate::packages::bytecode::Mount;
+use crate::packages::report::listed;
 use crate::packages::tree::{self, SitePackages};
 use crate::pipeline::attempts::{Attempts, GuestInputs};
 use crate::pipeline::bytecode::Bytecode;
@@ -152,6 +153,12 @@ fn stage_packages(
     let record = &site_packages.report;
     for note in record.notes.iter().chain(&record.warnings) {
         cx.log.say(note);
+    }
+    if cx.config.strict_records && !record.records.is_empty() {
+        let report = Report::new("strict-records: the RECORD of a wheel is not exact");
+        let hint = "have who made the wheel make it again, or say strict-records = false";
+        let report = listed(report, record.records.clone()).hint(hint);
+        return Err(Stage::Packages.error(report));
     }
     let keys = keys(cx, read, &site_packages, engines);
     let lock = cx.cache.lock(keys.snapshot);
