@@ -119,12 +119,12 @@ fn snapshots_side_by_side_share_link_and_code_and_fail_alone() {
     let said = std::mem::take(&mut *heard.lock().unwrap()).join("\n");
     let times = |what: &str| said.matches(what).count();
     assert_eq!(
-        (times("fuse: "), times(" compile: ") + times("\ncompile: ")),
+        (times("link: "), times(" compile: ") + times("\ncompile: ")),
         (1, 1),
         "{said}"
     );
     assert!(
-        times("link: from the cache") >= 2 && times("web: import csv") == 1,
+        times("fuse: from the cache") >= 2 && times("web: import csv") == 1,
         "{said}"
     );
 
