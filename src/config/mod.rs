@@ -198,6 +198,7 @@ pub struct Config {
 
 /// What is wanted of lock files beyond what everybody needs.
 #[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(not(feature = "wheels"), expect(dead_code, reason = "for lock files"))]
 pub(crate) struct Wanted<'a> {
     pub(crate) extras: &'a [String],
     /// In place of the file's own default.

@@ -6,6 +6,13 @@ use std::path::PathBuf;
 
 impl Config {
     /// Adds every value: whoever adds a field has to say here what of it counts.
+    #[cfg_attr(
+        not(test),
+        expect(
+            clippy::too_many_lines,
+            reason = "it names every field, and only adds it"
+        )
+    )]
     pub(crate) fn parts(&self, key: &mut KeyBuilder) {
         let Self {
             imports,
