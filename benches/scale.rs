@@ -1,8 +1,9 @@
-//! How long a build takes as extensions and packages grow.
+//! How long a build takes as extensions and packages grow, and what fusing costs.
 //!
 //! ```text
 //! cargo bench --bench scale --profile dev    # opt-level 0, as build scripts are
 //! cargo bench --bench scale                  # optimised
+//! cargo bench --bench scale -- fuse          # only `fuse`, `extensions` or `files`
 //! ```
 //!
 //! The stages print their own times on stderr.
@@ -18,6 +19,38 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 fn main() {
+    let wanted = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
+    let parts: [(&str, fn()); 3] = [("fuse", fuse), ("extensions", extensions), ("files", files)];
+    for (name, part) in parts {
+        if wanted.as_ref().is_none_or(|wanted| wanted == name) {
+            part();
+        }
+    }
+}
+
+/// From nothing, in turns: modules fused, and as they were linked; the medians.
+fn fuse() {
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..3 {
+        for (fuse, times) in [true, false].into_iter().zip(&mut times) {
+            let dir = tempfile::tempdir().unwrap();
+            let mut builder = builder(dir.path());
+            builder.config.runtime = Some(runtime::folder("0.14.0"));
+            builder.config.imports = ["json", "re"].map(str::to_owned).into();
+            builder.config.fuse = fuse;
+            let started = Instant::now();
+            builder.build().unwrap();
+            times.push(started.elapsed().as_secs_f64());
+        }
+    }
+    let [fused, unfused] = times.map(|mut times| {
+        times.sort_by(f64::total_cmp);
+        times[1]
+    });
+    println!("fused {fused:.2} s, unfused {unfused:.2} s");
+}
+
+fn extensions() {
     for count in [1, 10, 100] {
         let dir = tempfile::tempdir().unwrap();
         let mut builder = builder(dir.path());
@@ -30,6 +63,9 @@ fn main() {
         }
         report("extensions", count, &builder);
     }
+}
+
+fn files() {
     // What all of these have in common is linked and compiled once.
     let cache = tempfile::tempdir().unwrap();
     for count in [1, 100, 1_000, 10_000] {

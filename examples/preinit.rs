@@ -15,6 +15,7 @@ fn main() -> Result<(), Error> {
     std::fs::create_dir_all(&out_dir).expect("OUT_DIR can be created");
     let mut builder = Builder::new(out_dir, runtime);
     builder.config.imports = args.collect();
+    builder.progress(|line| eprintln!("{line}"));
     let artifacts = builder.build()?;
     let wasm = artifacts.component;
     println!(

@@ -1,6 +1,7 @@
 //! What a build wrote.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// What a build wrote.
@@ -31,6 +32,10 @@ pub struct Artifacts {
     /// Why only placeholders were written, if so: on docs.rs, or with
     /// `ERYX_PREINIT_SKIP` set.
     pub placeholder: Option<String>,
+    /// What was written for the further snapshots of
+    /// [`Builder::snapshots`](crate::Builder::snapshots), by their names.
+    #[serde(skip)]
+    pub snapshots: BTreeMap<String, Artifacts>,
 }
 
 /// One file a build wrote.
@@ -48,7 +53,7 @@ pub struct Artifact {
 }
 
 impl Artifacts {
-    /// Every file that was written, the component first.
+    /// Every file that was written, the component first; without those of `snapshots`.
     pub fn files(&self) -> impl Iterator<Item = &Artifact> {
         let component = std::iter::once(&self.component);
         let program = component.chain(&self.native).chain(&self.loader);

@@ -5,8 +5,9 @@ use crate::build::BUILD;
 use crate::caller::Caller;
 use crate::cargo::advice;
 use crate::cargo::directives::{self, Directive};
-use crate::config::{Config, Extension, Precompile};
-use crate::error::Error;
+use crate::cargo::metadata::Graph;
+use crate::config::{self, Config, Extension, Precompile};
+use crate::error::{Error, Report, Stage};
 use crate::inputs::locate::Inputs;
 use crate::inputs::read::ReadInputs;
 use crate::inputs::stamp::{FOLDER, Stamp, Stamps};
@@ -20,12 +21,14 @@ use crate::pipeline::context::Context;
 use crate::pipeline::native::{MadeBy, NativeCompiler, NativePlan};
 use crate::pipeline::{self, Built, keys};
 use crate::report::{self, Facts};
+use crate::side_by_side;
 use crate::store::cache::Cache;
 use crate::store::digest::Digest;
 use crate::store::files;
+use std::collections::BTreeMap;
 use std::panic::Location;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 /// A build configured in Rust instead of, or on top of, the metadata block.
@@ -48,6 +51,10 @@ use std::time::{Duration, Instant};
 pub struct Builder {
     /// What to build. [`Builder::build`] checks it. The setters below write here.
     pub config: Config,
+    /// What else to build, side by side where cores allow, by name: the tables of the
+    /// block's `snapshots`, or what [`Builder::snapshot`] adds. Each is written to
+    /// `<name>.wasm`, whatever its `output` says, and takes the cache from `config`.
+    pub snapshots: BTreeMap<String, Config>,
     consumer_compiler: Option<ConsumerCompiler>,
     caller: Caller,
     log: Log,
@@ -64,7 +71,7 @@ impl Builder {
     pub fn from_env() -> Result<Self, Error> {
         let caller = Caller::build_script()?;
         let log = Log::stderr();
-        let config = match &caller {
+        let (config, snapshots) = match &caller {
             Caller::BuildScript {
                 environment,
                 consumer,
@@ -74,14 +81,18 @@ impl Builder {
                     log.say("no [package.metadata.eryx] block: no imports, defaults for the rest");
                 }
                 let block = consumer.block.as_ref();
-                let mut config = Config::from_metadata(block, &environment.manifest)?;
-                config.report |= environment.report;
-                config
+                let manifest = &environment.manifest;
+                let (mut config, mut snapshots) = Config::from_metadata(block, manifest)?;
+                for config in snapshots.values_mut().chain([&mut config]) {
+                    config.report |= environment.report;
+                }
+                (config, snapshots)
             }
-            Caller::Program { .. } => Config::default(),
+            Caller::Program { .. } => Default::default(),
         };
         Ok(Self {
             config,
+            snapshots,
             consumer_compiler: None,
             caller,
             log,
@@ -97,6 +108,7 @@ impl Builder {
                 runtime: Some(runtime.into()),
                 ..Config::default()
             },
+            snapshots: BTreeMap::new(),
             consumer_compiler: None,
             caller: Caller::Program {
                 out_dir: out_dir.into(),
@@ -106,9 +118,23 @@ impl Builder {
     }
 
     /// Tells `listener` what the build does and how long it took, a line at a time,
-    /// without a newline; from several threads.
+    /// without a newline; from several threads. After ten seconds it also hears every five
+    /// what is going on.
     pub fn progress(&mut self, listener: impl Fn(&str) + Send + Sync + 'static) -> &mut Self {
         self.log = Log::to(listener);
+        self
+    }
+
+    /// Adds a snapshot, `<name>.wasm`: a copy of [`Builder::config`] as it is now, which
+    /// `change` changes. In place of one that has this name.
+    pub fn snapshot(
+        &mut self,
+        name: impl Into<String>,
+        change: impl FnOnce(&mut Config),
+    ) -> &mut Self {
+        let mut config = self.config.clone();
+        change(&mut config);
+        self.snapshots.insert(name.into(), config);
         self
     }
 
@@ -176,7 +202,7 @@ impl Builder {
     /// Has `compile` make the native code, for programs that load it with another
     /// Wasmtime than this crate's: it gets the component and the target triple, and
     /// returns the code. Turns [`Config::precompile`] on, of which only `target`
-    /// counts then.
+    /// counts then, for `snapshots` too.
     ///
     /// `compile` is called only when needed. Its result is kept in the cache by the
     /// component, the target, and the executable and line that call this: a build
@@ -200,7 +226,7 @@ impl Builder {
     where
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        self.config.precompile.get_or_insert_default();
+        self.precompile_all();
         self.consumer_compiler = Some(ConsumerCompiler::new(compile, Location::caller()));
         self
     }
@@ -217,25 +243,110 @@ impl Builder {
     where
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        self.config.precompile.get_or_insert_default();
+        self.precompile_all();
         self.consumer_compiler = Some(ConsumerCompiler::eryx(compile));
         self
     }
 
-    /// Runs the pipeline, or finds that there is nothing to do.
+    fn precompile_all(&mut self) {
+        for config in std::iter::once(&mut self.config).chain(self.snapshots.values_mut()) {
+            config.precompile.get_or_insert_default();
+        }
+    }
+
+    /// Runs the pipeline, or finds that there is nothing to do; for `config` and for each
+    /// of `snapshots`. One that fails does not keep the others from being written.
     ///
     /// # Errors
-    /// One [`Error`] variant a stage; its `Debug` is the report to show.
+    /// One [`Error`] variant a stage; its `Debug` is the report to show. If several
+    /// snapshots fail, the first one's, with a note for each other.
     pub fn build(&self) -> Result<Artifacts, Error> {
-        let started = Instant::now();
+        self.log.watched(|| self.build_all())
+    }
+
+    fn build_all(&self) -> Result<Artifacts, Error> {
         self.config.check()?;
+        config::check_snapshots(&self.snapshots, &self.config.output)?;
+        let parts = self.parts();
+        if self.caller.placeholder().is_none() {
+            for (name, part) in &parts {
+                part.config.check_paths(self.caller.manifest(), *name)?;
+            }
+        }
+        let shared = Shared::default();
+        let finished = side_by_side::each(&parts, |(_, part)| part.build_one(&shared))
+            .map_err(|e| Stage::Io.error(Report::new("cannot start a thread").source(e)))?;
+        let names = parts.iter().map(|(name, _)| *name);
+        let finished = all(names.zip(finished))?;
+        if self.caller.placeholder().is_none() {
+            let outputs: Vec<_> = parts.iter().map(|(_, p)| &p.config.output[..]).collect();
+            self.sweep(&outputs);
+        }
+        let mut directives = self.caller.directives();
+        for part in &finished {
+            directives.extend(part.watched.iter().cloned().map(Directive::RerunIfChanged));
+            directives.extend(part.said.iter().cloned());
+            directives.extend(directives::warnings(&part.artifacts));
+            directives.extend(directives::variables(&part.artifacts)?);
+        }
+        self.caller.tell(&directives)?;
+        let mut built = finished.into_iter().map(|part| part.artifacts);
+        let names = self.snapshots.keys().cloned();
+        let artifacts = built.next().expect("`config` is built");
+        let snapshots = names.zip(built).collect();
+        Ok(Artifacts {
+            snapshots,
+            ..artifacts
+        })
+    }
+
+    /// A builder for each snapshot, `config`'s first.
+    fn parts(&self) -> Vec<(Option<&str>, Self)> {
+        let part = |config: Config, log| Self {
+            config,
+            snapshots: BTreeMap::new(),
+            consumer_compiler: self.consumer_compiler.clone(),
+            caller: self.caller.clone(),
+            log,
+        };
+        let mut parts = vec![(None, part(self.config.clone(), self.log.clone()))];
+        for (name, config) in &self.snapshots {
+            let config = Config {
+                output: format!("{name}.wasm"),
+                cache_dir: self.config.cache_dir.clone(),
+                cache_size: self.config.cache_size,
+                ..config.clone()
+            };
+            parts.push((Some(name.as_str()), part(config, self.log.named(name))));
+        }
+        parts
+    }
+
+    /// Removes what earlier builds left and none of `outputs` needs: only now, until here
+    /// the last results are as they were.
+    fn sweep(&self, outputs: &[&str]) {
+        let out_dir = self.caller.out_dir();
+        let stamps = Stamps::of(out_dir);
+        if let Some(generation) = self.caller.generation() {
+            stamps.set_aside_others(outputs, generation);
+        }
+        let folder = out_dir.join(FOLDER);
+        let mounted = stamps.folders();
+        stdlib::sweep(&folder, &mounted);
+        tree::sweep(&folder, &mounted);
+        files::sweep(&folder);
+        files::sweep(out_dir);
+    }
+
+    /// Builds `config` alone.
+    fn build_one(&self, shared: &Shared) -> Result<Finished, Error> {
+        let started = Instant::now();
         if let Some(reason) = self.caller.placeholder() {
             return self.placeholder(reason);
         }
-        self.config.check_paths(self.caller.manifest())?;
         let mut last = LastBuild::load(self)?;
         // locate
-        let inputs = self.locate(&mut last.stamp)?;
+        let inputs = self.locate(&mut last.stamp, shared)?;
         let native = self.native(&inputs)?;
         let epoch_seconds = self.caller.epoch_seconds();
         let native_request = native.as_ref().map(NativePlan::request);
@@ -244,7 +355,11 @@ impl Builder {
             self.log
                 .say(&format!("nothing changed ({:.1?})", started.elapsed()));
             last.store();
-            return self.finish(artifacts, &inputs.watched, Vec::new());
+            return Ok(Finished {
+                artifacts,
+                watched: inputs.watched,
+                said: Vec::new(),
+            });
         }
         // read
         let setup = self.caller.setup(&self.config)?;
@@ -256,6 +371,7 @@ impl Builder {
             config: &self.config,
             cache: self.cache(&last.folder, troubles, &log)?,
             folder: &last.folder,
+            turn: &shared.turn,
             epoch_seconds,
             log: &log,
         };
@@ -267,20 +383,29 @@ impl Builder {
         self.log.say(&done(&artifacts, started.elapsed()));
         let mut said: Vec<_> = heard.try_iter().map(directives::warning).collect();
         said.extend(self.advice(&inputs, &artifacts, started.elapsed()));
-        self.finish(artifacts, &inputs.watched, said)
+        Ok(Finished {
+            artifacts,
+            watched: inputs.watched,
+            said,
+        })
     }
 
-    fn placeholder(&self, reason: &str) -> Result<Artifacts, Error> {
+    fn placeholder(&self, reason: &str) -> Result<Finished, Error> {
         self.log.say(&format!("placeholder only: {reason}"));
         let compiler = self.consumer_compiler.as_ref();
         let for_eryx = compiler.is_some_and(|compiler| *compiler.identity() == Identity::Eryx);
         let out_dir = self.caller.out_dir();
         let artifacts = outputs::placeholder(out_dir, &self.config, reason, for_eryx)?;
-        self.finish(artifacts, &[], Vec::new())
+        Ok(Finished {
+            artifacts,
+            watched: Vec::new(),
+            said: Vec::new(),
+        })
     }
 
-    fn locate(&self, stamp: &mut Stamp) -> Result<Inputs, Error> {
-        let graph = |wanted| self.caller.graph(stamp, wanted, &self.log);
+    fn locate(&self, stamp: &mut Stamp, shared: &Shared) -> Result<Inputs, Error> {
+        let asked = &shared.asked;
+        let graph = |wanted| self.caller.graph(stamp, wanted, asked, &self.log);
         Inputs::locate(&self.config, self.caller.out_dir(), graph)
     }
 
@@ -322,7 +447,7 @@ impl Builder {
     fn publish(&self, built: &Built, native: Option<&NativePlan<'_>>) -> Result<Artifacts, Error> {
         let wasm = self.caller.out_dir().join(&self.config.output);
         let native = native.zip(self.config.precompile.as_ref());
-        let published = outputs::publish_built(&wasm, built, native, &self.config.imports)?;
+        let published = outputs::publish_built(&wasm, built, native, &self.config)?;
         Ok(Artifacts {
             component: published.component,
             native: published.native,
@@ -333,6 +458,7 @@ impl Builder {
             site_packages: built.site_packages.tree.clone(),
             warnings: built.warnings.clone(),
             placeholder: None,
+            snapshots: Default::default(),
         })
     }
 
@@ -371,22 +497,47 @@ impl Builder {
         }
         advice
     }
+}
 
-    /// Tells cargo what every build ends with, whatever it did.
-    fn finish(
-        &self,
-        artifacts: Artifacts,
-        watched: &[PathBuf],
-        said: Vec<Directive>,
-    ) -> Result<Artifacts, Error> {
-        let mut directives = self.caller.directives();
-        directives.extend(watched.iter().cloned().map(Directive::RerunIfChanged));
-        directives.extend(said);
-        directives.extend(directives::warnings(&artifacts));
-        directives.extend(directives::variables(&artifacts)?);
-        self.caller.tell(&directives)?;
-        Ok(artifacts)
+/// What builds that run side by side have in common.
+#[derive(Default)]
+struct Shared {
+    /// Who holds it makes what the others may use.
+    turn: Mutex<()>,
+    /// What cargo said last of the dependency graph.
+    asked: Mutex<Option<(Digest, Graph)>>,
+}
+
+/// A finished build, and what cargo is to be told of it.
+struct Finished {
+    artifacts: Artifacts,
+    watched: Vec<PathBuf>,
+    said: Vec<Directive>,
+}
+
+/// All builds, or what failed first, with a word on the others that failed.
+fn all<'a, T>(
+    finished: impl Iterator<Item = (Option<&'a str>, Result<T, Error>)>,
+) -> Result<Vec<T>, Error> {
+    let mut done = Vec::new();
+    let mut failed: Option<Error> = None;
+    for (name, result) in finished {
+        failed = match (failed, name, result) {
+            (failed, _, Ok(part)) => {
+                done.push(part);
+                failed
+            }
+            (None, None, Err(error)) => Some(error),
+            (None, Some(name), Err(error)) => {
+                Some(error.in_place(format!("in the snapshot `{name}`")))
+            }
+            (Some(first), name, Err(error)) => {
+                let name = name.unwrap_or_default();
+                Some(first.note(format!("the snapshot `{name}` failed, too: {error}")))
+            }
+        };
     }
+    failed.map_or(Ok(done), Err)
 }
 
 /// The last line of a build.
@@ -402,7 +553,6 @@ struct LastBuild<'a> {
     builder: &'a Builder,
     stamps: Stamps,
     stamp: Stamp,
-    generation: Option<Digest>,
     /// This crate's own folder in OUT_DIR.
     folder: PathBuf,
 }
@@ -414,13 +564,11 @@ impl<'a> LastBuild<'a> {
         std::fs::create_dir_all(&folder).map_err(|e| Error::io("create", &folder, e))?;
         let stamps = Stamps::of(out_dir);
         let mut stamp = stamps.load(&builder.config.output);
-        let generation = builder.caller.generation();
-        stamp.set_generation(generation);
+        stamp.set_generation(builder.caller.generation());
         Ok(Self {
             builder,
             stamps,
             stamp,
-            generation,
             folder,
         })
     }
@@ -428,13 +576,9 @@ impl<'a> LastBuild<'a> {
     fn store(&mut self) {
         let output = &self.builder.config.output;
         self.stamps.store(output, &mut self.stamp);
-        if let Some(generation) = self.generation {
-            self.stamps.set_aside_others(output, generation);
-        }
     }
 
-    /// Notes the finished build, and removes what earlier ones left: only now, until here
-    /// the last result is as it was.
+    /// Notes the finished build, and removes what earlier ones of this output left.
     fn replace(&mut self, request: Digest, read: ReadInputs, built: &Built, artifacts: &Artifacts) {
         // What an earlier configuration wrote must not be included by mistake.
         let kept: Vec<&Path> = artifacts.files().map(|file| file.path.as_path()).collect();
@@ -448,10 +592,5 @@ impl<'a> LastBuild<'a> {
         self.stamp.files = read.files;
         self.stamp.set_done(request, artifacts, &watched, folders);
         self.store();
-        let mounted = self.stamps.folders();
-        stdlib::sweep(&self.folder, &mounted);
-        tree::sweep(&self.folder, &mounted);
-        files::sweep(&self.folder);
-        files::sweep(self.builder.caller.out_dir());
     }
 }

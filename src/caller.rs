@@ -13,6 +13,7 @@ use crate::inputs::stamp::Stamp;
 use crate::log::Log;
 use crate::store::digest::{Digest, KeyBuilder};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// Where a build gets what is not in its configuration.
 #[derive(Clone, Debug)]
@@ -151,7 +152,7 @@ impl Caller {
     }
 
     /// The dependency graph, asked of cargo only when manifest, lock file, target or
-    /// rustc's flags changed.
+    /// rustc's flags changed, and once for all builds with the same `asked`.
     ///
     /// # Errors
     /// [`Stage::Graph`] with cargo's own words.
@@ -159,6 +160,7 @@ impl Caller {
         &self,
         stamp: &mut Stamp,
         wanted: Wanted,
+        asked: &Mutex<Option<(Digest, Graph)>>,
         log: &Log,
     ) -> Result<Graph, Error> {
         let Self::BuildScript {
@@ -191,6 +193,11 @@ impl Caller {
         if let Some(graph) = stamp.graph(key) {
             return Ok(graph);
         }
+        let mut asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, graph)) = asked.as_ref().filter(|(asked, _)| *asked == key) {
+            stamp.set_graph(key, graph.clone());
+            return Ok(graph.clone());
+        }
         let graph = log.timed("graph", || {
             resolve::graph(&Question {
                 cargo: environment.cargo.as_deref(),
@@ -205,6 +212,7 @@ impl Caller {
             })
         })?;
         stamp.set_graph(key, graph.clone());
+        *asked = Some((key, graph.clone()));
         Ok(graph)
     }
 

@@ -4,6 +4,8 @@
 //! `Debug`, so `Debug` here is the report a person reads, and `Display` its
 //! first line.
 
+mod shown;
+
 use std::error::Error as StdError;
 use std::fmt;
 use std::path::Path;
@@ -84,8 +86,8 @@ impl fmt::Display for Stage {
 
 /// What went wrong, and where.
 ///
-/// `Display` is the one-line summary. `Debug` is the whole report (notes,
-/// Python's traceback, what the guest printed, causes, what to do next), because
+/// `Display` is the one-line summary. `Debug` is the whole report: what, where, why and
+/// what to do in at most 25 lines, and what does not fit these below `more:`, because
 /// that is what `fn main() -> Result<(), eryx_preinit_build::Error>` prints.
 pub struct Error {
     stage: Stage,
@@ -105,6 +107,11 @@ impl Error {
 
     pub(crate) fn note(self, note: impl Into<String>) -> Self {
         self.stage.error(self.report.note(note))
+    }
+
+    /// Says first of all that this was in `place`.
+    pub(crate) fn in_place(self, place: impl Into<String>) -> Self {
+        self.stage.error(self.report.first_note(place))
     }
 
     /// An I/O failure on `path` while doing `action` ("read", "create", …).
@@ -161,7 +168,7 @@ impl fmt::Display for Error {
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "eryx-preinit-build failed in stage {}: ", self.stage)?;
-        self.report.render(f)
+        f.write_str(&shown::shown(&self.report.0))
     }
 }
 
@@ -248,65 +255,22 @@ impl Report {
         self.0.hint.as_deref()
     }
 
-    fn render(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.summary)?;
-        for note in &self.0.notes {
-            write!(f, "\n  - {}", indented(note, "    "))?;
-        }
-        if let Some(traceback) = &self.0.traceback {
-            let traceback = shortened(traceback.trim_end());
-            write!(f, "\n\n    {}", indented(&traceback, "    "))?;
-        }
-        if let Some(output) = &self.0.output {
-            write!(
-                f,
-                "\n\n  the guest printed:\n    {}",
-                indented(&shortened(output.trim_end()), "    ")
-            )?;
-        }
-        let mut cause = self.0.source.as_ref().map(|s| &**s as &dyn StdError);
-        while let Some(error) = cause {
-            write!(f, "\n  caused by: {}", indented(&error.to_string(), "    "))?;
-            cause = error.source();
-        }
-        if let Some(hint) = &self.0.hint {
-            write!(f, "\n\n  help: {}", indented(hint, "        "))?;
-        }
-        Ok(())
+    /// What is to be known first, such as where that was.
+    fn first_note(mut self, note: impl Into<String>) -> Self {
+        self.0.notes.insert(0, note.into());
+        self
     }
 }
 
 impl fmt::Debug for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.render(f)
+        f.write_str(&shown::shown(&self.0))
     }
-}
-
-/// More text than this is nothing a person reads.
-const SHOWN_BYTES: usize = 32 << 10;
-
-/// The beginning and the end of a long text.
-fn shortened(text: &str) -> std::borrow::Cow<'_, str> {
-    let Some(left_out) = text.len().checked_sub(SHOWN_BYTES).filter(|&n| n > 0) else {
-        return text.into();
-    };
-    let start = text.floor_char_boundary(SHOWN_BYTES / 2);
-    let end = text.ceil_char_boundary(text.len() - SHOWN_BYTES / 2);
-    format!(
-        "{}\n[… {} KiB left out …]\n{}",
-        &text[..start],
-        left_out.div_ceil(1 << 10),
-        &text[end..]
-    )
-    .into()
-}
-
-fn indented(text: &str, indent: &str) -> String {
-    text.replace('\n', &format!("\n{indent}"))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::shown::{SHOWN_BYTES, shortened};
     use super::*;
 
     #[test]
@@ -347,7 +311,7 @@ mod tests {
             "b".repeat(1 << 20)
         );
         let report = format!("{:?}", Report::new("x").traceback_text(text));
-        assert!(report.len() < SHOWN_BYTES + 100, "{}", report.len());
+        assert!(report.len() < SHOWN_BYTES + 1000, "{}", report.len());
         assert!(
             report.contains("[… 1009 KiB left out …]"),
             "{}",

@@ -40,11 +40,15 @@ pub fn metadata_block(data: &[u8]) {
         return;
     };
     match Config::from_metadata(Some(&block), Path::new("/project/Cargo.toml")) {
-        Ok(config) => config.check().expect("what was read is valid"),
+        Ok((config, snapshots)) => {
+            let valid = "what was read is valid";
+            config.check().expect(valid);
+            config::check_snapshots(&snapshots, &config.output).expect(valid);
+        }
         Err(error) => {
             let report = format!("{error:?}");
             assert!(
-                report.len() < 1000 + 200 * data.len(),
+                report.len() < 10_000 + 200 * data.len(),
                 "{} bytes",
                 report.len()
             );
@@ -155,7 +159,7 @@ pub fn lock_file(data: &[u8]) {
         return;
     };
     for read in [
-        pylock::read(text),
+        pylock::read(text, config::Wanted::default()),
         requirements_txt::read(text).map(|read| read.locked),
     ] {
         match read {

@@ -92,6 +92,7 @@ mod packages;
 mod pipeline;
 mod python;
 mod report;
+mod side_by_side;
 mod store;
 #[cfg(test)]
 mod testing;
@@ -134,10 +135,11 @@ macro_rules! run_with_eryx {
     };
 }
 
-/// Builds what `[package.metadata.eryx]` asks for and tells cargo about it.
+/// Builds what `[package.metadata.eryx]` asks for, with the tables of its `snapshots`, and
+/// tells cargo about it.
 ///
 /// Returns what was written. On failure nothing that an earlier build wrote is
-/// touched.
+/// touched; snapshots that do not fail are written all the same.
 ///
 /// # Errors
 /// One [`Error`] variant a stage; its `Debug` is the report to show.

@@ -1,8 +1,7 @@
 //! What a build leaves in OUT_DIR for the program to include.
 
 use crate::artifacts::{Artifact, Artifacts};
-use crate::cargo::directives::prefix;
-use crate::config::{Config, Precompile};
+use crate::config::{Config, Embed, Precompile, variable_prefix};
 use crate::error::Error;
 use crate::native::loader::{self, EryxLoader, Loader};
 use crate::pipeline::Built;
@@ -100,11 +99,12 @@ pub(crate) fn publish_built(
     wasm: &Path,
     built: &Built,
     native: Option<(&NativePlan<'_>, &Precompile)>,
-    imports: &[String],
+    config: &Config,
 ) -> Result<Published, Error> {
     let made = built.native.as_ref().zip(native);
+    let imports = &config.imports;
     let path = wasm.with_extension("cwasm");
-    let variables = prefix(&wasm.file_stem().unwrap_or_default().to_string_lossy());
+    let variables = variable_prefix(&wasm.file_stem().unwrap_or_default().to_string_lossy());
     let file_name = &path.file_name().unwrap_or_default().to_string_lossy();
     let loader = made.and_then(|(made, (plan, precompile))| {
         let text = match made.compiler {
@@ -117,6 +117,7 @@ pub(crate) fn publish_built(
                 target: &plan.target,
                 precompile,
                 imports,
+                mounts: config.embed == Embed::None,
             }
             .render(),
             None if plan.is_for_eryx() => EryxLoader {
@@ -199,6 +200,7 @@ pub(crate) fn placeholder(
         site_packages: None,
         warnings: Vec::new(),
         placeholder: Some(reason.to_owned()),
+        snapshots: Default::default(),
     })
 }
 

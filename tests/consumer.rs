@@ -50,7 +50,7 @@ fn from_nothing_to_fresh_to_changed_imports() {
     assert_ne!(first.value("sha256"), third.value("sha256"));
     let stderr = third.stderr();
     assert!(stderr.contains("import csv"), "{stderr}");
-    assert!(stderr.contains("link: from the cache"), "{stderr}");
+    assert!(stderr.contains("fuse: from the cache"), "{stderr}");
     assert!(!stderr.contains("preinit-build: compile"), "{stderr}");
 
     // What was built before is there at once.
@@ -145,6 +145,43 @@ fn main() {
     let out_dir = Path::new(&one.value("path")).parent().unwrap().to_owned();
     let left = |name: &str| out_dir.join(name).exists();
     assert!(left("python.wasm") && !left("web.wasm"));
+}
+
+#[test]
+fn tables_of_snapshots_are_built_and_removed() {
+    let block = "[package.metadata.eryx]\nimports = [\"json\"]";
+    let web = "[package.metadata.eryx.snapshots.web]\nimports = [\"csv\"]";
+    let project = Project::new("tables", "tables-consumer", &format!("{block}\n{web}"));
+    let main = "
+static WEB: &[u8] = include_bytes!(concat!(env!(\"OUT_DIR\"), \"/web.wasm\"));
+
+fn main() {
+    println!(\"bytes {}\", WEB.len());
+    println!(\"path {}\", env!(\"ERYX_PYTHON_WASM\"));
+    println!(\"web-path {}\", env!(\"ERYX_WEB_WASM\"));
+    println!(\"same {}\", env!(\"ERYX_PYTHON_STDLIB\") == env!(\"ERYX_WEB_STDLIB\"));
+}
+";
+    project.write("src/main.rs", main);
+    let skipped = project.cargo(&["run"], &[("ERYX_PREINIT_SKIP", "1")]);
+    assert_eq!(skipped.succeeded().value("bytes"), "8");
+    let both = project.cargo(&["run"], &[]).succeeded();
+    assert_ne!(both.value("bytes"), "8");
+    assert!(both.value("path").ends_with("python.wasm"));
+    assert!(both.value("web-path").ends_with("web.wasm"));
+    assert_eq!(both.value("same"), "true");
+
+    project.block(&format!("{block}\n{web}\ncache-dir = \"c\""));
+    let stderr = project.cargo(&["build"], &[]).failed().stderr();
+    let path = "package.metadata.eryx.snapshots.web.cache-dir: cannot differ";
+    assert!(stderr.contains(path), "{stderr}");
+    assert!(Path::new(&both.value("web-path")).is_file());
+
+    project.write("src/main.rs", MAIN);
+    project.block(block);
+    let one = project.cargo(&["run"], &[]).succeeded();
+    assert_eq!(one.value("path"), both.value("path"));
+    assert!(!Path::new(&both.value("web-path")).exists());
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn warm(build: &Build) {
     filler.cache = shared.clone();
     filler.out = build.out.with_file_name("filler");
     filler.run().built();
-    for stage in ["link", "code", "verified"] {
+    for stage in ["fuse", "code", "verified"] {
         fs::create_dir_all(build.cache.join(stage)).unwrap();
         for entry in fs::read_dir(shared.join(stage)).unwrap().flatten() {
             let name = entry.file_name();
@@ -49,7 +49,7 @@ fn is_temporary(path: &Path) -> bool {
 #[track_caller]
 fn entries_are_whole(cache: &Path) {
     let kinds = [
-        "link", "bytecode", "code", "snapshot", "verified", "native", "reuse",
+        "fuse", "bytecode", "code", "snapshot", "verified", "native", "reuse",
     ];
     for kind in kinds {
         for entry in fs::read_dir(cache.join(kind)).into_iter().flatten() {
@@ -316,7 +316,7 @@ fn read_only_folders_are_clear_errors_and_spare_the_old_output() {
     // The cache's folders: the build goes on without.
     fs::remove_dir_all(build.cache.join("snapshot")).unwrap();
     fs::create_dir(build.cache.join("snapshot")).unwrap();
-    let stages = ["link", "code", "snapshot", "verified", "locks"];
+    let stages = ["fuse", "code", "snapshot", "verified", "locks"];
     for stage in stages {
         mode(&build.cache.join(stage), 0o555);
     }

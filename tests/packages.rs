@@ -211,6 +211,49 @@ fn missing_symbols_are_named_with_the_library() {
     );
 }
 
+/// A file that RECORD does not list is a warning, or an error where that is asked for: also
+/// of a wheel that an earlier build took.
+#[cfg(feature = "wheels")]
+#[test]
+fn strict_records_refuse_what_is_not_listed() {
+    use std::io::Write as _;
+    let dir = tempfile::tempdir().unwrap();
+    let wheel = dir.path().join("app-1.0-py3-none-any.whl");
+    let mut zip = zip::ZipWriter::new(fs::File::create(&wheel).unwrap());
+    let metadata = "Metadata-Version: 2.1\nName: app\nVersion: 1.0\n";
+    for (name, content) in [
+        ("app.py", ""),
+        ("app-1.0.dist-info/METADATA", metadata),
+        (
+            "app-1.0.dist-info/WHEEL",
+            "Wheel-Version: 1.0\nTag: py3-none-any\n",
+        ),
+        ("app-1.0.dist-info/RECORD", "app-1.0.dist-info/RECORD,,\n"),
+    ] {
+        zip.start_file(name, zip::write::SimpleFileOptions::default())
+            .unwrap();
+        zip.write_all(content.as_bytes()).unwrap();
+    }
+    zip.finish().unwrap();
+    let mut builder = builder(dir.path(), &["app"]);
+    builder.package(&wheel);
+    let warnings = builder.build().unwrap().warnings;
+    assert!(
+        warnings[0].contains("is not exact: it does not list"),
+        "{warnings:?}"
+    );
+    builder.config.strict_records = true;
+    let error = builder.build().unwrap_err();
+    let report = format!("{error:?}");
+    for part in [
+        "strict-records",
+        "is not exact: it does not list",
+        "packages[0]",
+    ] {
+        assert!(report.contains(part), "{report}");
+    }
+}
+
 /// The packages in tests/wheels, locked as tools lock them, with one that is not for here.
 #[cfg(feature = "wheels")]
 const LOCK: &str = r#"

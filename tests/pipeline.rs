@@ -3,6 +3,7 @@
 use eryx_preinit_build::{Builder, CompilerChoice, Stage};
 use std::fs;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 mod runtime;
@@ -102,13 +103,54 @@ fn nothing_changed_is_noticed_and_a_lost_or_edited_output_is_too() {
 }
 
 #[test]
+fn snapshots_side_by_side_share_link_and_code_and_fail_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut builder = builder(dir.path(), &["json"]);
+    builder.config.cache_dir = None;
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let ear = heard.clone();
+    builder.progress(move |line| ear.lock().unwrap().push(line.to_owned()));
+    builder.snapshot("web", |config| config.imports = vec!["csv".to_owned()]);
+    builder.snapshot("same", |_| ());
+    builder.snapshot("bad", |config| config.imports = vec!["nope".to_owned()]);
+    let error = builder.build().unwrap_err();
+    assert_eq!(error.stage(), Stage::Import);
+    assert_eq!(error.report().notes()[0], "in the snapshot `bad`");
+    let said = std::mem::take(&mut *heard.lock().unwrap()).join("\n");
+    let times = |what: &str| said.matches(what).count();
+    assert_eq!(
+        (times("link: "), times(" compile: ") + times("\ncompile: ")),
+        (1, 1),
+        "{said}"
+    );
+    assert!(
+        times("fuse: from the cache") >= 2 && times("web: import csv") == 1,
+        "{said}"
+    );
+
+    // What did not fail is there, and not made again.
+    builder.snapshots.remove("bad");
+    let artifacts = builder.build().unwrap();
+    let said = std::mem::take(&mut *heard.lock().unwrap()).join("\n");
+    assert_eq!(said.matches("nothing changed").count(), 3, "{said}");
+    let names: Vec<_> = artifacts.snapshots.keys().collect();
+    assert_eq!(names, ["same", "web"]);
+    let [same, web] = ["same", "web"].map(|name| &artifacts.snapshots[name]);
+    assert!(web.component.path.ends_with("web.wasm"));
+    assert_eq!(same.component.sha256, artifacts.component.sha256);
+    assert_ne!(web.component.sha256, artifacts.component.sha256);
+    assert_eq!(web.stdlib, artifacts.stdlib);
+    assert!(web.stdlib.as_ref().unwrap().join("os.py").is_file());
+}
+
+#[test]
 fn damaged_entries_are_built_again() {
     let dir = tempfile::tempdir().unwrap();
     let mut builder = builder(dir.path(), &["json"]);
     builder.config.cache_dir = None;
     let first = builder.build().unwrap();
     let folder = dir.path().join("eryx-preinit");
-    for stage in ["link", "code", "snapshot"] {
+    for stage in ["fuse", "code", "snapshot"] {
         for entry in fs::read_dir(folder.join(stage)).unwrap() {
             let path = entry.unwrap().path();
             let mut bytes = fs::read(&path).unwrap();

@@ -102,7 +102,7 @@ pub use wasmtime_wasi;
 /// `snapshot!()` has the native code in the program itself. `snapshot!(file: PATH)`, an
 /// unsafe expression, maps a copy of the file `ERYX_PYTHON_CWASM` at run time, as
 /// [`Snapshot::from_cwasm_file`] does, and the program does not contain it. Of a build
-/// script with several outputs, `snapshot!("web")` and `snapshot!("web", file: PATH)` give
+/// script with several snapshots or outputs, `snapshot!("web")` and `snapshot!("web", file: PATH)` give
 /// that of `web.wasm`.
 ///
 /// The build needs `precompile = true`. The folders of the standard library and of the

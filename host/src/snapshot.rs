@@ -133,8 +133,9 @@ impl Snapshot {
     }
 
     /// The folder of the standard library, which every sandbox sees, read-only, at
-    /// `/python-stdlib`. [`snapshot!`](crate::snapshot!) names that of the build, which
-    /// a program that runs on another machine has to bring along. An empty path is none.
+    /// `/python-stdlib`. An empty path is none, which is enough where modules are embedded.
+    /// With `embed = "none"`, [`snapshot!`](crate::snapshot!) names that of the build, which
+    /// a program that runs on another machine has to bring along.
     pub fn stdlib(mut self, folder: impl Into<PathBuf>) -> Self {
         self.stdlib = folder.into();
         self

@@ -55,17 +55,23 @@ pub(crate) fn requirement(text: &str) -> Result<Requirement<VerbatimUrl>, String
     Requirement::from_str(text).map_err(|e| clip(&e.to_string()))
 }
 
-/// Whether a marker holds here. Of what lock files can select by, no extras are chosen,
-/// and these `groups` of dependencies.
+/// What is chosen of what lock files can select by.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Chosen<'a> {
+    pub(crate) extras: &'a [String],
+    pub(crate) groups: &'a [String],
+}
+
+/// Whether a marker holds here, with what is `chosen`.
 ///
 /// # Errors
 /// Why it is no marker.
-pub(crate) fn holds(marker: &str, groups: &[String]) -> Result<bool, String> {
+pub(crate) fn holds(marker: &str, chosen: Chosen<'_>) -> Result<bool, String> {
     let wrong = |why: &str| format!("the marker `{}` is none: {}", clip(marker), clip(why));
     if !marker.is_ascii() {
         return Err(wrong(NOT_ASCII));
     }
-    let replaced = with_sets(marker, groups);
+    let replaced = with_sets(marker, chosen);
     let here = MarkerEnvironment::try_from(HERE).map_err(|e| e.to_string())?;
     let tree =
         MarkerTree::parse_str::<VerbatimUrl>(&replaced).map_err(|e| wrong(&e.to_string()))?;
@@ -85,7 +91,7 @@ pub(crate) fn is_for_this_python(specifiers: &str) -> Result<bool, String> {
 
 /// `marker` with `"name" in extras` and `"name" in dependency_groups`, which only lock
 /// files have, replaced by what is always or never so.
-fn with_sets(marker: &str, groups: &[String]) -> String {
+fn with_sets(marker: &str, chosen: Chosen<'_>) -> String {
     let tokens = tokens(marker);
     let mut replaced = String::with_capacity(marker.len());
     let mut at = 0;
@@ -95,15 +101,15 @@ fn with_sets(marker: &str, groups: &[String]) -> String {
             [_, "in", set, ..] => (false, set),
             _ => (false, ""),
         };
-        let chosen = match set {
-            "extras" => Some(&[][..]),
-            "dependency_groups" => Some(groups),
+        let names = match set {
+            "extras" => Some(chosen.extras),
+            "dependency_groups" => Some(chosen.groups),
             _ => None,
         };
-        match chosen {
-            Some(chosen) if tokens[at].starts_with(['"', '\'']) => {
+        match names {
+            Some(names) if tokens[at].starts_with(['"', '\'']) => {
                 let name = normalized(tokens[at].trim_matches(['"', '\'']));
-                let holds = chosen.iter().any(|group| normalized(group) == name) != not;
+                let holds = names.iter().any(|chosen| normalized(chosen) == name) != not;
                 replaced += ["python_version < '0'", "python_version >= '0'"][usize::from(holds)];
                 at += if not { 4 } else { 3 };
             }
@@ -182,15 +188,20 @@ mod tests {
             ("'docs' in dependency_groups", false),
             ("'docs' not in dependency_groups", true),
             ("'web' in extras", false),
+            ("'C_L_I' in extras and 'web' not in extras", true),
             (
-                "('web' in extras or 'cli' not  in extras) and os_name == 'posix'",
+                "('web' in extras or 'gui' not  in extras) and os_name == 'posix'",
                 true,
             ),
             ("'wasm' in platform_machine", true),
             // A text that looks like a set is a text.
             ("platform_version != \"'x' in extras\"", true),
         ] {
-            assert_eq!(holds(marker, &["dev".to_owned()]), Ok(expected), "{marker}");
+            let chosen = Chosen {
+                extras: &["c.l-i".to_owned()],
+                groups: &["dev".to_owned()],
+            };
+            assert_eq!(holds(marker, chosen), Ok(expected), "{marker}");
         }
         for wrong in [
             "",
@@ -200,7 +211,7 @@ mod tests {
             "extras",
             "os_name == 'a' os_name",
         ] {
-            let problem = holds(wrong, &[]).unwrap_err();
+            let problem = holds(wrong, Chosen::default()).unwrap_err();
             assert!(problem.contains("the marker"), "{problem}");
         }
     }

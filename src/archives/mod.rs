@@ -29,6 +29,8 @@ pub(crate) struct Importable {
     pub(crate) files: Vec<archive::File>,
     /// What is not as it should be, and what was done about it.
     pub(crate) warnings: Vec<String>,
+    /// How a wheel's RECORD differs from what is in it; one of the warnings.
+    pub(crate) record: Option<String>,
     /// What is left out, for verbose output.
     pub(crate) notes: Vec<String>,
 }

@@ -29,7 +29,8 @@ pub(crate) fn read(file_name: &str, bytes: &[u8]) -> Result<Importable, String> 
         mut warnings,
     } = packed.follow_links()?;
     let dist_info = dist_info(&files)?;
-    warnings.extend(record::check(&files, &dist_info)?);
+    let record = record::check(&files, &dist_info)?;
+    warnings.extend(record.clone());
     let content = |name: &str| {
         let path = format!("{dist_info}/{name}");
         let file = files.iter().find(|(name, _)| *name == path);
@@ -47,6 +48,7 @@ pub(crate) fn read(file_name: &str, bytes: &[u8]) -> Result<Importable, String> 
     let mut importable = place(files);
     warnings.append(&mut importable.warnings);
     importable.warnings = warnings;
+    importable.record = record;
     Ok(importable)
 }
 

@@ -3,6 +3,7 @@
 //! Format: <https://doc.rust-lang.org/cargo/reference/build-scripts.html>.
 
 use crate::artifacts::Artifacts;
+use crate::config::variable_prefix;
 use crate::error::{Error, Report, Stage};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -138,7 +139,7 @@ fn variables_of(artifacts: &Artifacts, output: &str, first: bool) -> Result<Vec<
         ("STDLIB", folder(&artifacts.stdlib)?),
         ("SITE_PACKAGES", site_packages.clone()),
     ];
-    let mut prefixes = vec![prefix(output)];
+    let mut prefixes = vec![variable_prefix(output)];
     if first && prefixes[0] != PYTHON {
         prefixes.push(PYTHON.to_owned());
     }
@@ -157,15 +158,6 @@ fn variables_of(artifacts: &Artifacts, output: &str, first: bool) -> Result<Vec<
 }
 
 const PYTHON: &str = "ERYX_PYTHON_";
-
-/// What the names of an output's variables start with.
-pub(crate) fn prefix(output: &str) -> String {
-    let letters = output.chars().map(|c| match c.is_ascii_alphanumeric() {
-        true => c.to_ascii_uppercase(),
-        false => '_',
-    });
-    format!("ERYX_{}_", letters.collect::<String>())
-}
 
 /// A warning of this crate.
 pub(crate) fn warning(text: String) -> Directive {
@@ -216,6 +208,7 @@ mod tests {
             site_packages: None,
             warnings: Vec::new(),
             placeholder: None,
+            snapshots: Default::default(),
         };
         let names = |first| -> Vec<String> {
             let directives = variables_of(&artifacts, "my-web", first).unwrap();

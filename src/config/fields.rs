@@ -2,8 +2,8 @@
 
 use super::problems::{Problems, Seen, SeenExtensions};
 use super::rules::{
-    check_embed_exclude, check_import, check_module, check_on_restore, check_output, check_package,
-    check_path, check_timeout, check_wheel_dir, module_problem,
+    check_embed_exclude, check_import, check_lock_name, check_module, check_on_restore,
+    check_output, check_package, check_path, check_timeout, check_wheel_dir, module_problem,
 };
 use super::suggest::nearest;
 use super::text::{clip, show, toml};
@@ -203,6 +203,36 @@ impl Fields<'_, '_> {
         self.paths("wheel-dirs", check_wheel_dir)
     }
 
+    /// Names of extras or groups; `None` where the key is not there.
+    pub(super) fn lock_names(&mut self, key: &'static str) -> Option<Vec<String>> {
+        match self.table.get(key)? {
+            Value::Array(items) => {
+                let mut names = Vec::new();
+                let mut seen = Seen::default();
+                for (index, item) in items.iter().enumerate() {
+                    let key = format!("{key}[{index}]");
+                    let Value::String(name) = item else {
+                        self.problems
+                            .expected(&key, "a string with a name", item, None);
+                        continue;
+                    };
+                    if check_lock_name(self.problems, &mut seen, key, name) {
+                        names.push(name.clone());
+                    }
+                }
+                Some(names)
+            }
+            other => {
+                let hint = other
+                    .as_str()
+                    .map(|text| format!("write {key} = [{}]", clip(&toml(&text.into()))));
+                self.problems
+                    .expected(key, "an array of strings", other, hint);
+                None
+            }
+        }
+    }
+
     fn paths(&mut self, key: &str, check: CheckPath) -> Vec<PathBuf> {
         let items = match self.table.get(key) {
             None => return Vec::new(),
@@ -302,7 +332,7 @@ impl Fields<'_, '_> {
     }
 
     pub(super) fn embed(&mut self) -> Embed {
-        let expected = "\"all\" or \"none\"";
+        let expected = "\"all\", \"imported\" or \"none\"";
         self.choice("embed", expected, Embed::ALL, Embed::name)
     }
 

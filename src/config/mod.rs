@@ -13,6 +13,7 @@ mod paths;
 mod precompile;
 mod problems;
 mod rules;
+mod snapshots;
 mod suggest;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ mod units;
 
 pub(crate) use paths::{Pattern, is_lock_file, matching};
 pub use precompile::{CpuLevel, OptLevel, Precompile};
+pub(crate) use snapshots::{Snapshots, check as check_snapshots, variable_prefix};
 pub(crate) use suggest::nearest;
 
 use crate::error::Error;
@@ -32,11 +34,11 @@ use paths::{
 };
 use problems::{Problems, Seen, SeenExtensions};
 use rules::{
-    check_cache_size, check_embed_exclude, check_import, check_memory_limit, check_module,
-    check_on_restore, check_output, check_package, check_path, check_setup, check_timeout,
-    check_wheel_dir,
+    check_cache_size, check_embed_exclude, check_import, check_lock_name, check_memory_limit,
+    check_module, check_on_restore, check_output, check_package, check_path, check_setup,
+    check_timeout, check_wheel_dir,
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use text::{found, show_path};
@@ -49,6 +51,9 @@ const KEYS: &[&str] = &[
     "extensions",
     "packages",
     "wheel-dirs",
+    "lock-extras",
+    "lock-groups",
+    "strict-records",
     "runtime",
     "stdlib",
     "site-packages",
@@ -71,7 +76,9 @@ const KEYS: &[&str] = &[
     "summary",
     "report",
     "precompile",
+    SNAPSHOTS,
 ];
+const SNAPSHOTS: &str = "snapshots";
 const EXTENSION_KEYS: &[&str] = &["path", "module"];
 
 /// What to build, and how: the `[package.metadata.eryx]` block of the crate
@@ -109,6 +116,14 @@ pub struct Config {
     /// `wheel-dirs`: the folders that hold the files which lock files in `packages`
     /// name. Default: none.
     pub wheel_dirs: Vec<PathBuf>,
+    /// `lock-extras`: which extras of a `pylock.toml` are taken, too. Default: none.
+    pub lock_extras: Vec<String>,
+    /// `lock-groups`: which dependency groups of a `pylock.toml` are taken. Default:
+    /// `None`, those that the file calls its default groups.
+    pub lock_groups: Option<Vec<String>>,
+    /// `strict-records`: refuse a wheel whose RECORD does not list exactly what is in it,
+    /// which is a warning otherwise. Default: `false`.
+    pub strict_records: bool,
     /// `runtime`: the folder of an unpacked `eryx-runtime` package, with `libs/`
     /// and `prebuilt/` in it. Default: the package in the dependency graph.
     pub runtime: Option<PathBuf>,
@@ -131,7 +146,7 @@ pub struct Config {
     /// runtimes trace when the program asks for it. Default: `false`.
     pub trace: bool,
     /// `embed`: what the snapshot holds of the standard library and of the packages,
-    /// `"all"` or `"none"`. Default: `"none"`.
+    /// `"all"`, `"imported"` or `"none"`. Default: `"all"`.
     pub embed: Embed,
     /// `embed-exclude`: modules that are not embedded, as dotted names, with all that is
     /// in them. Default: [`Config::EMBED_EXCLUDE`].
@@ -185,6 +200,15 @@ pub struct Config {
     pub precompile: Option<Precompile>,
 }
 
+/// What is wanted of lock files beyond what everybody needs.
+#[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(not(feature = "wheels"), expect(dead_code, reason = "for lock files"))]
+pub(crate) struct Wanted<'a> {
+    pub(crate) extras: &'a [String],
+    /// In place of the file's own default.
+    pub(crate) groups: Option<&'a [String]>,
+}
+
 /// A native extension module, an entry of [`Config::extensions`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -210,22 +234,25 @@ impl Extension {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Embed {
-    /// `"all"`: the standard library and the packages, so that instances import without
-    /// any folder.
-    All,
-    /// `"none"`: what was imported (the default). The rest is in the folders that the
-    /// program mounts.
+    /// `"all"`: the standard library and the packages (the default), so that instances
+    /// import without any folder.
     #[default]
+    All,
+    /// `"imported"`: only what was imported at build time, for the smallest file. Instances
+    /// import nothing else.
+    Imported,
+    /// `"none"`: what was imported. The rest is in the folders that the program mounts.
     None,
 }
 
 impl Embed {
-    const ALL: [Self; 2] = [Self::All, Self::None];
+    const ALL: [Self; 3] = [Self::All, Self::Imported, Self::None];
 
     /// The name as it is written in the block.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::All => "all",
+            Self::Imported => "imported",
             Self::None => "none",
         }
     }
@@ -266,6 +293,9 @@ impl Default for Config {
             extensions: Vec::new(),
             packages: Vec::new(),
             wheel_dirs: Vec::new(),
+            lock_extras: Vec::new(),
+            lock_groups: None,
+            strict_records: false,
             runtime: None,
             stdlib: None,
             site_packages: None,
@@ -309,14 +339,17 @@ impl Config {
     ];
 
     /// Reads the `[package.metadata.eryx]` block of the `Cargo.toml` at
-    /// `manifest`, as `cargo metadata` gives it. No block (or `null`) gives the
-    /// defaults.
+    /// `manifest`, as `cargo metadata` gives it, and the tables of its `snapshots`. No
+    /// block (or `null`) gives the defaults.
     ///
     /// Touches no file system: see [`Config::check_paths`] for that part.
-    pub(crate) fn from_metadata(block: Option<&Value>, manifest: &Path) -> Result<Self, Error> {
+    pub(crate) fn from_metadata(
+        block: Option<&Value>,
+        manifest: &Path,
+    ) -> Result<(Self, Snapshots), Error> {
         let mut problems = Problems::new(Some(manifest));
         let table = match block {
-            None | Some(Value::Null) => return Ok(Self::default()),
+            None | Some(Value::Null) => return Ok(Default::default()),
             Some(Value::Object(table)) => table,
             Some(other) => {
                 let hint = match other {
@@ -328,11 +361,20 @@ impl Config {
             }
         };
         problems.unknown_keys("", table, KEYS);
+        // A manifest without a folder is one in the current folder.
+        let dir = manifest.parent().unwrap_or(Path::new(""));
+        let config = Self::read(table, dir, &mut problems);
+        let snapshots = snapshots::read(table, dir, &config.output, &mut problems);
+        problems.finish()?;
+        Ok((config, snapshots))
+    }
+
+    /// Reads the keys of `table` that are known.
+    fn read(table: &Map<String, Value>, dir: &Path, problems: &mut Problems<'_>) -> Self {
         let mut fields = Fields {
             table,
-            // A manifest without a folder is one in the current folder.
-            dir: manifest.parent().unwrap_or(Path::new("")),
-            problems: &mut problems,
+            dir,
+            problems,
         };
         let default = Self::default();
         let config = Self {
@@ -341,6 +383,9 @@ impl Config {
             extensions: fields.extensions(),
             packages: fields.packages(),
             wheel_dirs: fields.wheel_dirs(),
+            lock_extras: fields.lock_names("lock-extras").unwrap_or_default(),
+            lock_groups: fields.lock_names("lock-groups"),
+            strict_records: fields.boolean("strict-records", default.strict_records),
             runtime: fields.path("runtime"),
             stdlib: fields.path("stdlib"),
             site_packages: fields.path("site-packages"),
@@ -364,13 +409,9 @@ impl Config {
             report: fields.boolean("report", default.report),
             precompile: precompile::read(&mut fields),
         };
-        check_setup(
-            &mut problems,
-            table.contains_key("setup"),
-            config.setup_code.as_deref(),
-        );
-        problems.finish()?;
-        Ok(config)
+        let code = config.setup_code.as_deref();
+        check_setup(problems, table.contains_key("setup"), code);
+        config
     }
 
     /// Checks the values against the rules stated at each field, as they are
@@ -381,7 +422,12 @@ impl Config {
     /// [`Stage::Config`](crate::Stage::Config) with a note for every problem, each beginning with the
     /// key as it is written in `Cargo.toml` (`imports[2]`, `memory-limit`).
     pub fn check(&self) -> Result<(), Error> {
-        let mut problems = Problems::new(None);
+        self.check_as(None)
+    }
+
+    /// As [`Config::check`], for the snapshot of that name.
+    pub(crate) fn check_as(&self, snapshot: Option<&str>) -> Result<(), Error> {
+        let mut problems = Problems::of(None, snapshot);
         self.check_names(&mut problems);
         let mut seen = SeenExtensions::default();
         for (index, extension) in self.extensions.iter().enumerate() {
@@ -446,14 +492,37 @@ impl Config {
         for (index, name) in self.embed_exclude.iter().enumerate() {
             check_embed_exclude(problems, &mut seen, index, name);
         }
+        let groups = self.lock_groups.as_deref().unwrap_or_default();
+        for (key, names) in [
+            ("lock-extras", &self.lock_extras[..]),
+            ("lock-groups", groups),
+        ] {
+            let mut seen = Seen::default();
+            for (index, name) in names.iter().enumerate() {
+                check_lock_name(problems, &mut seen, format!("{key}[{index}]"), name);
+            }
+        }
+    }
+
+    /// What is wanted of lock files.
+    pub(crate) fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            extras: &self.lock_extras,
+            groups: self.lock_groups.as_deref(),
+        }
     }
 
     /// Checks that the paths lead to what they should lead to.
     ///
     /// `manifest` is the `Cargo.toml` the values come from, or `None` if they
-    /// come from the `Builder`: it decides how the keys are written.
-    pub(crate) fn check_paths(&self, manifest: Option<&Path>) -> Result<(), Error> {
-        let mut problems = Problems::new(manifest);
+    /// come from the `Builder`: it decides how the keys are written, as `snapshot` does,
+    /// the name of the table in `snapshots`.
+    pub(crate) fn check_paths(
+        &self,
+        manifest: Option<&Path>,
+        snapshot: Option<&str>,
+    ) -> Result<(), Error> {
+        let mut problems = Problems::of(manifest, snapshot);
         for (index, extension) in self.extensions.iter().enumerate() {
             let problem = extension_path_problem(&without_trailing_slash(&extension.path));
             problems.add_if(&format!("extensions[{index}]"), problem);

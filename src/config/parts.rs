@@ -6,6 +6,13 @@ use std::path::PathBuf;
 
 impl Config {
     /// Adds every value: whoever adds a field has to say here what of it counts.
+    #[cfg_attr(
+        not(test),
+        expect(
+            clippy::too_many_lines,
+            reason = "it names every field, and only adds it"
+        )
+    )]
     pub(crate) fn parts(&self, key: &mut KeyBuilder) {
         let Self {
             imports,
@@ -13,6 +20,9 @@ impl Config {
             extensions,
             packages,
             wheel_dirs,
+            lock_extras,
+            lock_groups,
+            strict_records,
             runtime,
             stdlib,
             site_packages,
@@ -40,6 +50,11 @@ impl Config {
         add_names(key, "on-restore", on_restore);
         add_names(key, "embed-exclude", embed_exclude);
         add_names(key, "setup-code", setup_code);
+        add_names(key, "lock-extra", lock_extras);
+        if let Some(groups) = lock_groups {
+            key.part("lock-groups", &[]);
+            add_names(key, "lock-group", groups);
+        }
         for Extension { path, module } in extensions {
             add_paths(key, "extension", [path]);
             key.part("module", module.as_deref().unwrap_or_default().as_bytes());
@@ -59,6 +74,7 @@ impl Config {
             .part("cache-size", &cache_size.to_le_bytes());
         add_flag(key, "trace", *trace);
         add_flag(key, "embed-sources", *embed_sources);
+        add_flag(key, "strict-records", *strict_records);
         add_flag(key, "strip", *strip);
         add_flag(key, "fuse", *fuse);
         add_flag(key, "verify", *verify);

@@ -261,7 +261,7 @@ mod tests {
 
     fn read(precompile: Value) -> Result<Config, crate::error::Error> {
         let block = json!({ "precompile": precompile });
-        Config::from_metadata(Some(&block), Path::new("/p/Cargo.toml"))
+        Config::from_metadata(Some(&block), Path::new("/p/Cargo.toml")).map(|(config, _)| config)
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use super::BLOCK;
 use super::suggest::nearest;
-use super::text::{found, listed, toml_key};
+use super::text::{clip, found, listed, toml_key};
 use crate::error::{Error, Report, Stage};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -15,33 +15,67 @@ use std::path::{Path, PathBuf};
 pub(super) struct Problems<'a> {
     /// Where the values come from; `None` for the `Builder`.
     manifest: Option<&'a Path>,
+    /// The table in `snapshots` that is read.
+    snapshot: Option<Snapshot>,
     notes: Vec<String>,
+}
+
+struct Snapshot {
+    name: String,
+    /// The keys that it has itself; what is wrong with others is said of the block.
+    own: Option<Vec<String>>,
 }
 
 impl<'a> Problems<'a> {
     pub(super) fn new(manifest: Option<&'a Path>) -> Self {
         Self {
             manifest,
+            snapshot: None,
             notes: Vec::new(),
         }
     }
 
-    /// What every key path begins with.
-    fn key_prefix(&self) -> &'static str {
-        match self.manifest {
-            Some(_) => BLOCK,
-            None => "",
+    /// For the snapshot `name`, where there is one.
+    pub(super) fn of(manifest: Option<&'a Path>, name: Option<&str>) -> Self {
+        let name = name.map(str::to_owned);
+        Self {
+            snapshot: name.map(|name| Snapshot { name, own: None }),
+            ..Self::new(manifest)
         }
     }
 
+    /// Has `read` read the table `name` of `snapshots`, which has the keys `own` itself.
+    pub(super) fn within<T>(
+        &mut self,
+        name: &str,
+        own: Option<&Map<String, Value>>,
+        read: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        let own = own.map(|table| table.keys().cloned().collect());
+        let name = name.to_owned();
+        let before = self.snapshot.replace(Snapshot { name, own });
+        let result = read(self);
+        self.snapshot = before;
+        result
+    }
+
     pub(super) fn add(&mut self, key: &str, problem: impl Display) {
-        let prefix = self.key_prefix();
-        let dot = if prefix.is_empty() || key.is_empty() {
-            ""
-        } else {
-            "."
-        };
-        self.notes.push(format!("{prefix}{dot}{key}: {problem}"));
+        let mut path = Vec::new();
+        path.extend(self.manifest.map(|_| BLOCK.to_owned()));
+        if let Some(Snapshot { name, own }) = &self.snapshot {
+            let first = key.split(['.', '[']).next().unwrap_or_default();
+            if own
+                .as_ref()
+                .is_some_and(|own| !own.iter().any(|k| k == first))
+            {
+                return;
+            }
+            path.push(format!("snapshots.{}", clip(&toml_key(name))));
+        }
+        if !key.is_empty() {
+            path.push(key.to_owned());
+        }
+        self.notes.push(format!("{}: {problem}", path.join(".")));
     }
 
     pub(super) fn add_if(&mut self, key: &str, problem: Option<String>) {

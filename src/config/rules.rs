@@ -92,6 +92,31 @@ pub(super) fn check_name(
     }
 }
 
+/// A name of an extra or of a dependency group, as Python's packaging has them.
+pub(super) fn check_lock_name(
+    problems: &mut Problems<'_>,
+    seen: &mut Seen<String>,
+    key: String,
+    name: &str,
+) -> bool {
+    let letter = |c: char| c.is_ascii_alphanumeric();
+    let valid = name.starts_with(letter)
+        && name.ends_with(letter)
+        && name.chars().all(|c| letter(c) || "-_.".contains(c));
+    if !valid {
+        let rule = "ASCII letters and digits, with `-`, `_` and `.` between them";
+        problems.add(
+            &key,
+            format!(
+                "{} is not the name of an extra or group ({rule})",
+                show(name)
+            ),
+        );
+        return false;
+    }
+    seen.check(problems, key, name.to_owned(), |name| show(name))
+}
+
 pub(super) fn check_path(problems: &mut Problems<'_>, key: &str, path: &str) -> bool {
     let problem = if path.is_empty() {
         "the path is empty".to_owned()

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const MANIFEST: &str = "/m/Cargo.toml";
 
 fn read(block: Value) -> Result<Config, Error> {
-    Config::from_metadata(Some(&block), Path::new(MANIFEST))
+    Config::from_metadata(Some(&block), Path::new(MANIFEST)).map(|(config, _)| config)
 }
 
 fn ok(block: Value) -> Config {
@@ -54,11 +54,11 @@ fn one_with(block: Value, part: &str) {
 fn no_block_gives_the_defaults() {
     let manifest = Path::new(MANIFEST);
     let default = Config::default();
-    assert_eq!(Config::from_metadata(None, manifest).unwrap(), default);
+    assert_eq!(Config::from_metadata(None, manifest).unwrap().0, default);
     assert_eq!(ok(Value::Null), default);
     assert_eq!(ok(json!({})), default);
     default.check().unwrap();
-    default.check_paths(None).unwrap();
+    default.check_paths(None, None).unwrap();
     assert_eq!(default.timeout, Duration::from_secs(60));
     assert_eq!(
         (default.memory_limit, default.cache_size),
@@ -84,6 +84,9 @@ fn every_key_is_read() {
         "extensions": ["a.so", { "path": "x/b.so", "module": "pkg._core" }],
         "packages": ["vendor/*.whl", "python/mypkg"],
         "wheel-dirs": ["wheels"],
+        "lock-extras": ["web"],
+        "lock-groups": [],
+        "strict-records": true,
         "runtime": "../runtime",
         "stdlib": "lib/python-stdlib.tar.zst",
         "site-packages": "/abs/site",
@@ -106,8 +109,8 @@ fn every_key_is_read() {
         "report": true,
         "precompile": true,
     });
-    // All but `setup-code`, which is there in place of `setup`.
-    assert_eq!(block.as_object().unwrap().len(), KEYS.len() - 1);
+    // All but `setup-code`, which is there in place of `setup`, and `snapshots`.
+    assert_eq!(block.as_object().unwrap().len(), KEYS.len() - 2);
     let config = ok(block);
     let expected = Config {
         imports: vec!["json".into(), "os.path".into()],
@@ -121,6 +124,9 @@ fn every_key_is_read() {
         ],
         packages: vec!["/m/vendor/*.whl".into(), "/m/python/mypkg".into()],
         wheel_dirs: vec!["/m/wheels".into()],
+        lock_extras: vec!["web".into()],
+        lock_groups: Some(Vec::new()),
+        strict_records: true,
         runtime: Some("/m/../runtime".into()),
         stdlib: Some("/m/lib/python-stdlib.tar.zst".into()),
         site_packages: Some("/abs/site".into()),
@@ -152,7 +158,9 @@ fn every_key_is_read() {
 fn a_manifest_without_a_folder() {
     let block = json!({ "runtime": "rt" });
     for manifest in ["Cargo.toml", ""] {
-        let config = Config::from_metadata(Some(&block), Path::new(manifest)).unwrap();
+        let config = Config::from_metadata(Some(&block), Path::new(manifest))
+            .unwrap()
+            .0;
         assert_eq!(config.runtime, Some("rt".into()));
     }
 }
@@ -178,7 +186,7 @@ fn the_report_on_a_bad_block_word_for_word() {
     assert_eq!(
         format!("{error:?}"),
         r#"eryx-preinit-build failed in stage config: 12 problems in [package.metadata.eryx] of /m/Cargo.toml
-  - package.metadata.eryx.bundle: unknown key; the keys are `imports`, `on-restore`, `extensions`, `packages`, `wheel-dirs`, `runtime`, `stdlib`, `site-packages`, `setup`, `setup-code`, `trace`, `embed`, `embed-exclude`, `embed-sources`, `engine`, `strip`, `fuse`, `verify`, `output`, `timeout`, `memory-limit`, `cache-dir`, `cache-size`, `warn-unoptimized`, `summary`, `report` and `precompile`
+  - package.metadata.eryx.bundle: unknown key; the keys are `imports`, `on-restore`, `extensions`, `packages`, `wheel-dirs`, `lock-extras`, `lock-groups`, `strict-records`, `runtime`, `stdlib`, `site-packages`, `setup`, `setup-code`, `trace`, `embed`, `embed-exclude`, `embed-sources`, `engine`, `strip`, `fuse`, `verify`, `output`, `timeout`, `memory-limit`, `cache-dir`, `cache-size`, `warn-unoptimized`, `summary`, `report`, `precompile` and `snapshots`
   - package.metadata.eryx.site_packages: unknown key; keys are written with `-`: `site-packages`
   - package.metadata.eryx.imports[2]: `os; rm` is not a Python module name (parts separated by `.`, each made of letters, digits and `_` and not starting with a digit)
   - package.metadata.eryx.imports[3]: `json` repeats imports[0]
@@ -784,12 +792,12 @@ fn good_paths_pass() {
         cache_dir: Some(dir.0.join("not/there/yet")),
         ..Config::default()
     };
-    config.check_paths(None).unwrap();
+    config.check_paths(None, None).unwrap();
     config.stdlib = Some(dir.file("python-stdlib.tar.zst"));
     config.cache_dir = Some(dir.folder("cache"));
-    config.check_paths(None).unwrap();
+    config.check_paths(None, None).unwrap();
     config.cache_dir = Some("relative/cache".into());
-    config.check_paths(None).unwrap();
+    config.check_paths(None, None).unwrap();
 }
 
 #[test]
@@ -815,7 +823,7 @@ fn all_bad_paths_are_reported_with_their_keys() {
         "cache-dir: `file` is a file, not a folder",
     ];
     let from = |manifest: Option<&Path>| -> Vec<String> {
-        notes_of(config.check_paths(manifest))
+        notes_of(config.check_paths(manifest, None))
             .into_iter()
             .map(|note| dir.short(Some(note)))
             .collect()
@@ -920,7 +928,7 @@ fn a_slash_behind_a_file_does_not_hide_it() {
         cache_dir: Some(path.into()),
         ..Config::default()
     };
-    assert!(config.check_paths(None).is_err());
+    assert!(config.check_paths(None, None).is_err());
 }
 
 // Windows resolves `..` without looking at the disk.
@@ -1033,6 +1041,140 @@ fn defaults_are_those_of_the_code(
     }
 }
 
+fn snapshots(block: Value) -> Snapshots {
+    let read = Config::from_metadata(Some(&block), Path::new(MANIFEST));
+    let (config, snapshots) = read.unwrap();
+    check_snapshots(&snapshots, &config.output).unwrap();
+    snapshots
+}
+
+#[test]
+fn snapshots_inherit_and_replace() {
+    let read = snapshots(json!({
+        "imports": ["json", "re"],
+        "setup": "setup.py",
+        "output": "app.wasm",
+        "memory-limit": "512MiB",
+        "precompile": { "cpu": "native", "pooling": true },
+        "snapshots": {
+            "web": { "imports": ["csv"], "setup-code": "x = 1", "precompile": true },
+            "plain": {},
+        },
+    }));
+    assert_eq!(read.keys().collect::<Vec<_>>(), ["plain", "web"]);
+    let (plain, web) = (&read["plain"], &read["web"]);
+    assert_eq!(plain.imports, ["json", "re"]);
+    assert_eq!(plain.setup.as_deref(), Some(Path::new("/m/setup.py")));
+    assert!(plain.precompile.as_ref().unwrap().pooling);
+    assert_eq!(web.imports, ["csv"]);
+    assert_eq!(
+        (&web.setup, web.setup_code.as_deref()),
+        (&None, Some("x = 1"))
+    );
+    assert_eq!(web.precompile, Some(Precompile::default()));
+    assert_eq!(web.memory_limit, 512 << 20);
+    assert!(snapshots(json!({})).is_empty());
+}
+
+#[test]
+fn what_is_wrong_in_a_snapshot_has_its_path() {
+    one(
+        json!({ "snapshots": { "web": { "import": ["json"] } } }),
+        "snapshots.web.import: unknown key; did you mean `imports`?",
+    );
+    one(
+        json!({ "snapshots": { "web": { "cache_dir": "x" } } }),
+        "snapshots.web.cache_dir: unknown key; the keys are `imports`, `on-restore`, `extensions`, \
+         `packages`, `wheel-dirs`, `lock-extras`, `lock-groups`, `strict-records`, `runtime`, `stdlib`, `site-packages`, `setup`, `setup-code`, \
+         `trace`, `embed`, `embed-exclude`, `embed-sources`, `engine`, `strip`, `fuse`, `verify`, \
+         `timeout`, `memory-limit`, `warn-unoptimized`, `summary` and `precompile`",
+    );
+    one(
+        json!({ "snapshots": { "web": { "cache-dir": "x" } } }),
+        "snapshots.web.cache-dir: cannot differ between snapshots: all snapshots share one cache: \
+         set it in the block",
+    );
+    one_with(
+        json!({ "snapshots": { "web": { "output": "x.wasm" } } }),
+        "snapshots.web.output: cannot differ between snapshots: the name of the table",
+    );
+    // Once, where it stands.
+    one_with(
+        json!({ "strip": 1, "snapshots": { "a": {}, "b": {} } }),
+        "strip: expected",
+    );
+    one_with(
+        json!({ "strip": 1, "snapshots": { "a": { "strip": true } } }),
+        "strip: expected",
+    );
+    let both = json!({ "snapshots": { "a": { "precompile": { "cpu": "i386" }, "imports": [1] } } });
+    let both = notes(both);
+    assert!(
+        both[0].starts_with("snapshots.a.imports[0]: expected"),
+        "{both:?}"
+    );
+    assert!(
+        both[1].starts_with("snapshots.a.precompile.cpu: "),
+        "{both:?}"
+    );
+    one_with(
+        json!({ "snapshots": ["web"] }),
+        "snapshots: expected tables such as",
+    );
+    one_with(
+        json!({ "snapshots": { "web": true } }),
+        "snapshots.web: expected a table",
+    );
+}
+
+#[test]
+fn names_of_snapshots() {
+    let named = |names: &[&str]| {
+        let tables = names.iter().map(|name| ((*name).to_owned(), json!({})));
+        json!({ "output": "app.wasm", "snapshots": Value::Object(tables.collect()) })
+    };
+    assert_eq!(snapshots(named(&["web", "a-b", "3_d"])).len(), 3);
+    one_with(
+        named(&["my web"]),
+        "snapshots.\"my web\": a name consists of ASCII letters",
+    );
+    one_with(named(&[""]), "a name consists of ASCII letters");
+    one_with(named(&["-a"]), "a name consists of ASCII letters");
+    one_with(named(&["../a"]), "a name consists of ASCII letters");
+    one_with(named(&[&"a".repeat(101)]), "at most 100 letters");
+    one_with(named(&["nul"]), "Windows reserves the name `NUL`");
+    one_with(
+        named(&["Python"]),
+        "snapshots.Python: this name is the block's",
+    );
+    one_with(named(&["App"]), "the block's own `output` is \"app.wasm\"");
+    one_with(
+        named(&["a-b", "a_b"]),
+        "its variables are those of `a-b`, ERYX_A_B_WASM",
+    );
+}
+
+#[test]
+fn snapshots_from_rust_pass_the_same_checks() {
+    let mut config = Config::default();
+    config.imports.push("no name".to_owned());
+    let of = |name: &str, config: &Config| {
+        let snapshots = Snapshots::from([(name.to_owned(), config.clone())]);
+        notes_of(check_snapshots(&snapshots, "python.wasm"))
+    };
+    let wrong = of("web", &config);
+    assert!(
+        wrong[0].starts_with("snapshots.web.imports[0]: "),
+        "{wrong:?}"
+    );
+    assert_eq!(of("python", &Config::default()).len(), 1);
+    config.imports.clear();
+    config.setup = Some("/none/setup.py".into());
+    let wrong = notes_of(config.check_paths(Some(Path::new(MANIFEST)), Some("web")));
+    let path = "package.metadata.eryx.snapshots.web.setup: ";
+    assert!(wrong[0].starts_with(path), "{wrong:?}");
+}
+
 #[test]
 fn the_documents_list_every_key_with_its_default() {
     let open = [
@@ -1042,6 +1184,8 @@ fn the_documents_list_every_key_with_its_default() {
         "runtime",
         "stdlib",
         "cache-dir",
+        "lock-groups",
+        SNAPSHOTS,
     ];
     defaults_are_those_of_the_code("## Keys", KEYS, &open, ok);
     rows_of("## Extensions", EXTENSION_KEYS);

@@ -93,6 +93,7 @@ impl Files {
         if let Some(by_path) = &mut self.by_path
             && is_file
             && path.starts_with("/site-packages/")
+            && !is_metadata(&path)
         {
             by_path.insert(path.clone());
         }
@@ -163,6 +164,13 @@ impl Files {
             });
         MetadataHashValue { lower, upper: 0 }
     }
+}
+
+/// Whether the file is a distribution's metadata: `importlib.metadata` finds it in the
+/// archive, too.
+fn is_metadata(path: &str) -> bool {
+    let folder = path.rsplit('/').nth(1).unwrap_or_default();
+    folder.ends_with(".dist-info") || folder.ends_with(".egg-info")
 }
 
 /// An error the guest gets, apart from one that ends the run.

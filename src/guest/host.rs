@@ -157,12 +157,17 @@ impl Host {
         self.limits.explain(report)
     }
 
-    /// What the guest printed since the last call.
-    /// The lines for the host, and when each came.
+    /// Keeps lines for the host from now on.
+    pub(crate) fn listen(&self) {
+        self.output.listen();
+    }
+
+    /// The lines for the host since the last call, and when each came.
     pub(crate) fn take_marks(&self) -> Vec<Mark> {
         self.output.take_marks()
     }
 
+    /// What the guest printed since the last call.
     pub(crate) fn take_output(&self) -> String {
         self.output.take()
     }

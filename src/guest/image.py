@@ -14,12 +14,16 @@ def clear():
     modules = sys.modules
     for module, name in (("linecache", "clearcache"), ("re", "purge"),
                          ("fnmatch", "purge"), ("urllib.parse", "clear_cache")):
-        forget = getattr(modules.get(module), name, None)
-        if forget:
-            forget()
+        # Not what somebody put in its place, nor what is yet to be loaded.
+        found = modules.get(module)
+        own = found.__dict__ if type(found) is type(sys) else {}
+        if str(own.get("__file__")).startswith("/python-stdlib/") and name in own:
+            own[name]()
     # What lies in folders that instances may not have.
     sys.path_importer_cache.clear()
     gc.collect()
+    # A collection in an instance would write to every object that it looks at.
+    gc.freeze()
     # The next call needs room for itself before it can fill what is left.
     bytes(ROOM)
 

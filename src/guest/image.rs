@@ -26,7 +26,15 @@ impl Guest {
     }
 }
 
-/// The script, with memory that cannot grow if it is `full`.
+/// The script, with memory that cannot grow if it is `full`. The user's code may have
+/// given names of its own to the built-in functions.
 fn code(full: &str) -> String {
-    format!("exec(compile('''{SCRIPT}''', '<eryx-preinit-build>', 'exec'), {{'full': {full}}})")
+    format!(
+        "def _eryx_preinit_clean():
+    global _eryx_preinit_clean
+    del _eryx_preinit_clean
+    from builtins import compile, exec
+    exec(compile('''{SCRIPT}''', '<eryx-preinit-build>', 'exec'), {{'full': {full}}})
+_eryx_preinit_clean()"
+    )
 }

@@ -60,14 +60,15 @@ pub(crate) fn measure(
     let failed = |message| Failure::of_own_code("imports cannot be measured", message);
     block_on(async {
         let mut guest = Guest::start(component, guest_setup, script.timeout).await?;
+        guest.store.data().listen();
         let times = guest.execute(IMPORT_TIMES, "import times").await?;
         times.map_err(failed)?;
-        guest.run_script(guest_setup, script).await?;
-        let imports = tree(&guest.store.data().take_marks());
+        let (timing, _) = guest.run_script(guest_setup, script).await?;
+        guest.store.data().take_marks();
         let live = guest.execute(LIVE_OBJECTS, "live objects").await?;
         live.map_err(failed)?;
         Ok(Measured {
-            imports,
+            imports: tree(&timing.marks),
             objects: objects(&guest.store.data().take_marks()),
             embedded_bytes: script.embedded.map(|archive| archive.len() as u64),
             failed: None,

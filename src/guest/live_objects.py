@@ -12,7 +12,9 @@ def _eryx_preinit_live_objects():
 
     gc.collect()
     tracked = gc.get_objects()
-    seen, types = {id(tracked)}, {}
+    seen, types = set(), {}
+    # What counts is not counted.
+    seen.update((id(tracked), id(seen), id(types)))
 
     def count(thing):
         if id(thing) in seen:
@@ -23,10 +25,7 @@ def _eryx_preinit_live_objects():
         entry[0] += 1
         entry[1] += sys.getsizeof(thing, 0)
 
-    own = {id(seen), id(types)}
     for thing in tracked:
-        if id(thing) in own:
-            continue
         count(thing)
         for inner in gc.get_referents(thing):
             count(inner)

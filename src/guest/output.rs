@@ -1,6 +1,6 @@
 //! What the guest prints, kept for reports.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
@@ -11,9 +11,10 @@ pub(crate) const OUTPUT_LIMIT_BYTES: usize = 256 << 10;
 /// More lines for the host than these are dropped.
 const MARKS_LIMIT: usize = 200_000;
 
-/// The guest's stdout and stderr, bounded.
+/// The guest's stdout and stderr, bounded; and, for who [listens](Output::listen), lines
+/// for the host.
 #[derive(Clone, Default)]
-pub(crate) struct Output(Arc<Mutex<Vec<u8>>>, Arc<Mutex<Vec<Mark>>>);
+pub(crate) struct Output(Arc<Mutex<Vec<u8>>>, Arc<Mutex<Option<Vec<Mark>>>>);
 
 /// What starts a line for the host, which no reader sees.
 pub(crate) const MARK: u8 = 0x1e;
@@ -26,8 +27,9 @@ pub(crate) const OUTPUT_DROPPED: &[u8] = b"\n(it printed more than is kept)";
 
 impl Output {
     pub(crate) fn write(&self, bytes: &[u8]) {
-        if let Some((&MARK, line)) = bytes.split_first() {
-            let mut marks = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((&MARK, line)) = bytes.split_first()
+            && let Some(marks) = &mut *self.marks()
+        {
             if marks.len() < MARKS_LIMIT {
                 marks.push((Instant::now(), String::from_utf8_lossy(line).into_owned()));
             }
@@ -47,9 +49,21 @@ impl Output {
         }
     }
 
-    /// The lines for the host since the last call.
+    /// Keeps lines for the host from now on. Otherwise they are output like any other.
+    pub(crate) fn listen(&self) {
+        self.marks().get_or_insert_default();
+    }
+
+    /// The lines for the host since the last call; none for who does not listen.
     pub(crate) fn take_marks(&self) -> Vec<Mark> {
-        std::mem::take(&mut self.1.lock().unwrap_or_else(PoisonError::into_inner))
+        self.marks()
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
+    }
+
+    fn marks(&self) -> MutexGuard<'_, Option<Vec<Mark>>> {
+        self.1.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn take(&self) -> String {
@@ -94,6 +108,19 @@ impl OutputStream for Output {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_for_the_host_are_output_unless_somebody_listens() {
+        let output = Output::default();
+        output.write(b"\x1e>a");
+        assert_eq!(output.take(), "\x1e>a");
+        output.listen();
+        output.write(b"\x1e>a");
+        output.write(b"b");
+        assert_eq!(output.take(), "b");
+        assert_eq!(output.take_marks()[0].1, ">a");
+        assert!(output.take_marks().is_empty());
+    }
 
     #[test]
     fn output_is_bounded() {

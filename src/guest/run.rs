@@ -27,6 +27,8 @@ impl Guest {
         if script.watch {
             self.watch().await?;
         }
+        // What came before is this crate's own.
+        self.store.data().take_marks();
         for (index, module) in script.imports.iter().enumerate() {
             let started = Instant::now();
             self.import(index, module, guest_setup).await?;
@@ -41,6 +43,7 @@ impl Guest {
             self.note_draws(&setup.name, &mut observed);
         }
         self.import_hooks(script.on_restore).await?;
+        timing.marks = self.store.data().take_marks();
         if script.watch {
             self.before_snapshot().await?;
             observed.watched = self.watched().await?;

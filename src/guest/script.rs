@@ -1,5 +1,6 @@
 //! What is run before the snapshot, and what was noticed.
 
+use crate::guest::output::Mark;
 use std::time::Duration;
 
 /// What to run before the snapshot.
@@ -72,6 +73,8 @@ impl Observed {
 pub(crate) struct Timing {
     pub(crate) start: Duration,
     pub(crate) imports: Vec<Duration>,
+    /// What told the host of modules that were loaded, if it listens.
+    pub(crate) marks: Vec<Mark>,
     pub(crate) setup: Duration,
     pub(crate) snapshot: Duration,
 }

@@ -59,9 +59,7 @@ pub(crate) fn take(
         guest.check_isolation()?;
         let (mut timing, mut observed) = guest.run_script(guest_setup, script).await?;
         timing.start = start;
-        if script.embedded.is_some() {
-            guest.clean().await?;
-        }
+        guest.clean().await?;
         // Nothing may be executed behind it.
         guest.reseed(script.on_restore).await?;
         guest.finalize().await?;

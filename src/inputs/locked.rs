@@ -3,6 +3,7 @@
 
 use crate::archives::lock::file_name::{FileName, Kind};
 use crate::archives::lock::{Locked, Origin, pylock, requirements_txt};
+use crate::config::Wanted;
 use crate::error::{Error, Report, Stage};
 use crate::python::PYTHON;
 use crate::store::checksum::Check;
@@ -18,15 +19,21 @@ pub(crate) struct Found {
     pub(crate) read: Vec<PathBuf>,
 }
 
-/// Finds what the lock file at `path` names, in the folders `wheel_dirs`.
+/// Finds what the lock file at `path` names for what is `wanted`, in the folders
+/// `wheel_dirs`.
 ///
 /// # Errors
 /// [`Stage::Packages`] with everything that is wrong, or else everything that is missing;
 /// [`Stage::Io`].
-pub(crate) fn find(key: &str, path: &Path, wheel_dirs: &[PathBuf]) -> Result<Found, Error> {
+pub(crate) fn find(
+    key: &str,
+    path: &Path,
+    wheel_dirs: &[PathBuf],
+    wanted: Wanted<'_>,
+) -> Result<Found, Error> {
     let mut found = Found::default();
     let mut locked = Vec::new();
-    read(key, path, &mut found.read, &mut locked)?;
+    read(key, path, wanted, &mut found.read, &mut locked)?;
     let available = list(wheel_dirs)?;
     let mut absent = Absent::default();
     for (folder, locked) in &locked {
@@ -90,6 +97,7 @@ fn passing(
 fn read(
     key: &str,
     path: &Path,
+    wanted: Wanted<'_>,
     read_before: &mut Vec<PathBuf>,
     locked: &mut Vec<(PathBuf, Locked)>,
 ) -> Result<(), Error> {
@@ -102,7 +110,7 @@ fn read(
     let text = String::from_utf8(bytes).map_err(|_| vec!["it is not UTF-8".to_owned()]);
     let is_toml = path.extension().is_some_and(|end| end == "toml");
     let result = text.and_then(|text| match is_toml {
-        true => pylock::read(&text).map(|packages| (packages, Vec::new())),
+        true => pylock::read(&text, wanted).map(|packages| (packages, Vec::new())),
         false => requirements_txt::read(&text).map(|read| (read.locked, read.included)),
     });
     let (packages, included) = result.map_err(|problems| {
@@ -126,7 +134,7 @@ fn read(
     );
     for other in included {
         let other: PathBuf = folder.join(other).components().collect();
-        read(key, &other, read_before, locked)?;
+        read(key, &other, wanted, read_before, locked)?;
     }
     Ok(())
 }
@@ -334,7 +342,12 @@ mod tests {
 
         fn find(&self, lock: &str) -> Result<Found, Error> {
             let wheels = [self.0.path().join("wheels")];
-            super::find("packages[0]", &self.0.path().join(lock), &wheels)
+            super::find(
+                "packages[0]",
+                &self.0.path().join(lock),
+                &wheels,
+                Wanted::default(),
+            )
         }
 
         fn names(&self, lock: &str) -> Vec<String> {
@@ -415,7 +428,12 @@ mod tests {
         fs::remove_dir_all(&wheels).unwrap();
         let text = format!("{:?}", dir.find("pylock.toml").unwrap_err());
         assert!(text.contains("a==1 b==1 d==1"), "{text}");
-        let error = super::find("packages[0]", &dir.0.path().join("pylock.toml"), &[]);
+        let error = super::find(
+            "packages[0]",
+            &dir.0.path().join("pylock.toml"),
+            &[],
+            Wanted::default(),
+        );
         let text = format!("{:?}", error.unwrap_err());
         assert!(text.contains("wheel-dirs = [\"wheels\"]"), "{text}");
     }

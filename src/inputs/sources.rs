@@ -3,7 +3,7 @@
 
 use crate::archives::project::view::is_identifier;
 use crate::archives::project::{self, Layout, MARKS};
-use crate::config::{Config, Extension, Pattern, is_lock_file, matching};
+use crate::config::{Config, Extension, Pattern, Wanted, is_lock_file, matching};
 use crate::error::{Error, Report, Stage};
 use crate::inputs::project::Folder;
 use crate::inputs::walk::tree_in;
@@ -153,6 +153,7 @@ impl Sources {
             watch: Watch::new(out_dir),
             locked: Vec::new(),
             wheel_dirs: &config.wheel_dirs,
+            wanted: config.wanted(),
         };
         if let Some(path) = &config.site_packages {
             search.watch.path(path);
@@ -226,6 +227,8 @@ struct Locating<'a> {
     locked: Vec<(PathBuf, Check)>,
     #[cfg_attr(not(feature = "wheels"), expect(dead_code, reason = "for lock files"))]
     wheel_dirs: &'a [PathBuf],
+    #[cfg_attr(not(feature = "wheels"), expect(dead_code, reason = "for lock files"))]
+    wanted: Wanted<'a>,
 }
 
 impl Locating<'_> {
@@ -269,7 +272,7 @@ impl Locating<'_> {
 
     #[cfg(feature = "wheels")]
     fn lock_file(&mut self, key: &str, path: &Path) -> Result<(), Error> {
-        let found = crate::inputs::locked::find(key, path, self.wheel_dirs)?;
+        let found = crate::inputs::locked::find(key, path, self.wheel_dirs, self.wanted)?;
         for path in &found.read {
             self.watch.file(path);
         }

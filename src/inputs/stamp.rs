@@ -83,13 +83,13 @@ impl Stamps {
         }
     }
 
-    /// Sets aside what a build script wrote when its manifest or its code was another
+    /// Sets aside what is none of `outputs` and a build script wrote when its manifest or its code was another
     /// one, as it may not ask for that any more. [`Stamps::load`] puts it back where it
     /// does.
-    pub(crate) fn set_aside_others(&self, output: &str, generation: Digest) {
-        let own = self.path(output);
+    pub(crate) fn set_aside_others(&self, outputs: &[&str], generation: Digest) {
+        let own: Vec<_> = outputs.iter().map(|output| self.path(output)).collect();
         for (path, stamp) in self.all() {
-            if path == own || stamp.generation == Some(generation.to_string()) {
+            if own.contains(&path) || stamp.generation == Some(generation.to_string()) {
                 continue;
             }
             for file in stamp.written().filter(|file| file.is_file()) {
@@ -260,7 +260,8 @@ mod tests {
             let folders = vec![self.output("stdlib")];
             stamp.set_done(digest(request), &artifacts(&path), &[], folders);
             self.stamps().store(output, &mut stamp);
-            self.stamps().set_aside_others(output, digest(generation));
+            self.stamps()
+                .set_aside_others(&[output], digest(generation));
         }
 
         fn unchanged(&self, output: &str, request: &str) -> bool {
@@ -290,6 +291,7 @@ mod tests {
             site_packages: None,
             warnings: vec!["a warning".to_owned()],
             placeholder: None,
+            snapshots: Default::default(),
         }
     }
 

@@ -37,6 +37,8 @@ pub(crate) struct Loader<'a> {
     pub(crate) target: &'a Target,
     pub(crate) precompile: &'a Precompile,
     pub(crate) imports: &'a [String],
+    /// Whether Python finds in folders what was not imported.
+    pub(crate) mounts: bool,
 }
 
 impl Loader<'_> {
@@ -65,6 +67,7 @@ impl Loader<'_> {
             ("@SHA256@", literal(&self.digest.to_string())),
             ("@CHECKSUM@", format!("{:#018x}", checksum.finish())),
             ("@IMPORTS@", list(self.imports)),
+            ("@MOUNTS@", self.mounts.to_string()),
             ("@TARGET@", literal(&self.target.triple)),
             ("@CPU@", literal(self.precompile.cpu.name())),
             ("@COMPILER@", literal(self.compiler.name())),
@@ -197,6 +200,7 @@ mod tests {
             target: &target,
             precompile: &precompile,
             imports: &["json".to_owned()],
+            mounts: true,
         };
         let eryx = EryxLoader {
             file_name: "python.cwasm",

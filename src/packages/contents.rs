@@ -44,6 +44,8 @@ pub(crate) struct Contents {
     pub(crate) members: Vec<Member>,
     /// For the person who builds.
     pub(crate) warnings: Vec<String>,
+    /// How the RECORD of a wheel is not exact; one of the warnings.
+    pub(crate) record: Option<String>,
     /// For verbose output.
     pub(crate) notes: Vec<String>,
 }
@@ -119,6 +121,7 @@ fn unpack(source: &Source) -> Result<Contents, Error> {
     Ok(Contents {
         members: members.collect(),
         warnings: unpacked.warnings,
+        record: unpacked.record,
         notes: unpacked.notes,
     })
 }

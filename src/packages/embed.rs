@@ -54,28 +54,35 @@ struct Stored {
     whole: usize,
 }
 
-/// The archive of `folders`, each with its path in the guest.
+/// The archive of `folder`, which the guest sees at `guest_path`.
 ///
 /// # Errors
 /// [`Stage::Io`] when a file cannot be read; [`Stage::Packages`] for more than 4 GiB.
 pub(crate) fn archive(
-    folders: &[(&Path, &str)],
+    folder: &Path,
+    guest_path: &str,
     selection: &Selection<'_>,
 ) -> Result<Vec<u8>, Error> {
-    let mut members = Vec::new();
-    for (folder, guest_path) in folders {
-        let paths = tree(folder)?.into_par_iter();
-        let found =
-            paths.filter_map(|path| member(folder, guest_path, &path, selection).transpose());
-        members.extend(found.collect::<Result<Vec<_>, _>>()?);
-    }
+    let paths = tree(folder)?.into_par_iter();
+    let members = paths.filter_map(|path| member(folder, guest_path, &path, selection).transpose());
+    let mut members = members.collect::<Result<Vec<_>, _>>()?;
     members.sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
-    written(&members).ok_or_else(|| {
-        Stage::Packages.error(
-            Report::new("the standard library and the packages are too large to embed")
-                .hint("say embed = \"none\" in [package.metadata.eryx], and mount them"),
-        )
-    })
+    written(&members).ok_or_else(too_large)
+}
+
+/// One archive of several, each of whose names sort behind those of the one before.
+///
+/// # Errors
+/// [`Stage::Packages`] for more than 4 GiB.
+pub(crate) fn joined(archives: &[Vec<u8>]) -> Result<Vec<u8>, Error> {
+    join(archives).ok_or_else(too_large)
+}
+
+fn too_large() -> Error {
+    Stage::Packages.error(
+        Report::new("the standard library and the packages are too large to embed")
+            .hint("say embed = \"none\" in [package.metadata.eryx], and mount them"),
+    )
 }
 
 /// The file or empty folder at `path`, unless it is left out.
@@ -181,6 +188,57 @@ fn written(members: &[Member]) -> Option<Vec<u8>> {
     Some(archive)
 }
 
+/// The members' words of an archive, its names, and the rest. What is not as [`written`]
+/// writes it has none.
+fn taken_apart(archive: &[u8]) -> Option<(Vec<u32>, &[u8], &[u8])> {
+    let (words, _) = archive.as_chunks::<4>();
+    let mut words = words.iter().map(|word| u32::from_le_bytes(*word));
+    let count = usize::try_from(words.next()?).ok()?;
+    let words: Vec<u32> = words.take(WORDS * count).collect();
+    let names = 4 + 4 * words.len();
+    let lengths = words.chunks(WORDS).map(|member| member[1] as usize);
+    let data = names + lengths.sum::<usize>();
+    Some((words, archive.get(names..data)?, archive.get(data..)?))
+}
+
+/// The archives as one; `None` if its places do not fit in 32 bits.
+fn join(archives: &[Vec<u8>]) -> Option<Vec<u8>> {
+    let parts = archives.iter().map(|archive| taken_apart(archive));
+    let parts = parts.collect::<Option<Vec<_>>>()?;
+    let words: usize = parts.iter().map(|(words, ..)| words.len()).sum();
+    let mut names_at = 4 + 4 * words;
+    let mut data_at = names_at + parts.iter().map(|(_, names, _)| names.len()).sum::<usize>();
+    let count = u32::try_from(words / WORDS).ok()?;
+    let mut joined = count.to_le_bytes().to_vec();
+    for (words, names, data) in &parts {
+        let own_names = 4 + 4 * words.len();
+        let own_data = own_names + names.len();
+        let moved = |place: u32, from: usize, to: usize| match place {
+            0 => Some(0),
+            place => u32::try_from(place as usize - from + to).ok(),
+        };
+        for member in words.chunks(WORDS) {
+            for (at, &word) in member.iter().enumerate() {
+                let word = match at {
+                    0 => moved(word, own_names, names_at)?,
+                    2 | 5 => moved(word, own_data, data_at)?,
+                    _ => word,
+                };
+                joined.extend_from_slice(&word.to_le_bytes());
+            }
+        }
+        names_at += names.len();
+        data_at += data.len();
+    }
+    for (_, names, _) in &parts {
+        joined.extend_from_slice(names);
+    }
+    for (.., data) in &parts {
+        joined.extend_from_slice(data);
+    }
+    Some(joined)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,13 +295,12 @@ mod tests {
         let code = pyc::tests::bytecode(b"a = 1\n");
         fs::write(cached.join("a.cpython-314.pyc"), &code).unwrap();
         let exclude = ["idle".to_owned(), "p.idle".to_owned()];
-        let folders = [(dir.path(), "/lib")];
         let made = |sources| {
             let selection = Selection {
                 exclude: &exclude,
                 sources,
             };
-            archive(&folders, &selection).unwrap()
+            archive(dir.path(), "/lib", &selection).unwrap()
         };
         let whole = read(&made(true));
         let names: Vec<_> = whole
@@ -267,6 +324,16 @@ mod tests {
         assert_eq!(content(&whole, 0).unwrap(), b"a = 1\n");
         assert_eq!(content(&whole, 3).unwrap(), "long ".repeat(100).as_bytes());
         assert_eq!(content(&whole, 4), None);
+        // Two archives, as one.
+        let selection = Selection {
+            exclude: &exclude,
+            sources: true,
+        };
+        let other = archive(dir.path(), "/site", &selection).unwrap();
+        let both = read(&joined(&[made(true), other.clone()]).unwrap());
+        let expected: Vec<_> = whole.iter().cloned().chain(read(&other)).collect();
+        assert_eq!(both, expected);
+        assert_eq!(joined(&[made(true)]).unwrap(), made(true));
         // What has no bytecode keeps its source.
         let without = read(&made(false));
         assert_eq!(content(&without, 0), None);

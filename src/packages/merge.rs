@@ -41,6 +41,9 @@ impl<'a> Merge<'a> {
         for note in contents.notes {
             self.report.notes.push(format!("{}: {note}", source.key));
         }
+        let record = contents.record.iter();
+        let record = record.map(|how| format!("{}: {how}", source.shown()));
+        self.report.records.extend(record);
         for warning in contents.warnings {
             let warning = format!("{}: {warning}", source.shown());
             self.report.warnings.push(warning);

@@ -4,9 +4,6 @@ use crate::error::Report;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// How many findings of one kind a report lists.
-const SHOWN: usize = 20;
-
 /// What was found while the tree was made.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct TreeReport {
@@ -14,6 +11,8 @@ pub(crate) struct TreeReport {
     pub(crate) libraries: Vec<LinkedLibrary>,
     /// For the person who builds.
     pub(crate) warnings: Vec<String>,
+    /// Those of them that say how the RECORD of a wheel is not exact.
+    pub(crate) records: Vec<String>,
     /// For verbose output.
     pub(crate) notes: Vec<String>,
     /// Extension modules that are there but for another platform, and what they
@@ -37,14 +36,7 @@ pub(crate) struct LinkedLibrary {
     pub(crate) file: String,
 }
 
-/// `report` with the first findings as notes, and how many more there are.
-pub(crate) fn listed(mut report: Report, findings: Vec<String>) -> Report {
-    let more = findings.len().saturating_sub(SHOWN);
-    for finding in findings.into_iter().take(SHOWN) {
-        report = report.note(finding);
-    }
-    match more {
-        0 => report,
-        more => report.note(format!("and {more} more")),
-    }
+/// `report` with the findings as notes.
+pub(crate) fn listed(report: Report, findings: Vec<String>) -> Report {
+    findings.into_iter().fold(report, Report::note)
 }

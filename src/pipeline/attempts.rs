@@ -162,9 +162,8 @@ impl Attempts<'_> {
         let empty = tempfile::tempdir()
             .map_err(|e| Error::io("create a temporary folder in", &std::env::temp_dir(), e))?;
         let setup = self.setup(empty.path());
-        let tree = self.guest.site_packages.tree.as_deref();
-        let embedded = embed::archive(self.cx, self.keys, self.guest.stdlib, tree)?;
-        let script = self.script(embedded.as_ref());
+        let embedded = embed::archive(self.cx, self.keys, &self.bytecode.mounts)?;
+        let script = self.script(embedded.as_deref());
         let mut last = Stage::Engine.error(Report::new("no compiler to try"));
         for (compiler, engine) in engines {
             match snapshot::compile(engine, *compiler, self.linked.bytes()) {
@@ -237,7 +236,7 @@ impl Attempts<'_> {
             (taken, kept.join())
         });
         let (embedded, (taken, timing, observed)) = taken?;
-        let script = self.script(embedded.as_ref());
+        let script = self.script(embedded.as_deref());
         self.say_taken(&timing, &observed);
         let mut findings = frozen(&observed);
         findings.extend(self.who_draws(&component, &setup, &script, &observed));
@@ -255,16 +254,12 @@ impl Attempts<'_> {
         instrumented: &Instrumented<'_>,
         component: &Component,
         setup: &GuestSetup<'_>,
-    ) -> Result<(Option<Blob>, Snapshot), Attempt> {
+    ) -> Result<(Option<Vec<u8>>, Snapshot), Attempt> {
         self.compile_sources(way, component, setup)?;
-        let embedded = embed::archive(
-            self.cx,
-            self.keys,
-            self.guest.stdlib,
-            self.guest.site_packages.tree.as_deref(),
-        )?;
-        let script = self.script(embedded.as_ref());
-        let taken = snapshot::take(instrumented, component, setup, &script)?;
+        let embedded = embed::archive(self.cx, self.keys, &self.bytecode.mounts)?;
+        let script = self.script(embedded.as_deref());
+        let take = || snapshot::take(instrumented, component, setup, &script);
+        let taken = self.cx.log.doing("run Python and its imports", take)?;
         Ok((embedded, taken))
     }
 
@@ -300,10 +295,10 @@ impl Attempts<'_> {
         });
     }
 
-    fn script<'s>(&'s self, embedded: Option<&'s Blob>) -> Script<'s> {
+    fn script<'s>(&'s self, embedded: Option<&'s [u8]>) -> Script<'s> {
         let config = self.cx.config;
         Script {
-            embedded: embedded.map(|archive| &archive.bytes[..]),
+            embedded,
             imports: &config.imports,
             on_restore: &config.on_restore,
             setup: self.guest.setup,

@@ -20,8 +20,10 @@ const LINKER: &str = "wit-component 0.254";
 
 /// The keys of the steps that later ones name.
 pub(crate) struct Keys {
-    /// Of the archive of what Python may import, if there is to be one.
-    pub(crate) embedded: Option<Digest>,
+    /// Of the archives of what Python may import, one for each folder, if there are to be
+    /// any.
+    pub(crate) embedded: Vec<Digest>,
+    /// Of the linked component, fused if that was asked for.
     pub(crate) link: Digest,
     /// Also what the guest's randomness is derived from.
     pub(crate) content: Digest,
@@ -29,23 +31,22 @@ pub(crate) struct Keys {
 }
 
 /// The linked component, from the digest of the base libraries.
-pub(crate) fn link(
-    libraries: Digest,
-    strip: bool,
-    fuse: bool,
-    extensions: &[LinkedLibrary],
-) -> Digest {
+pub(crate) fn link(libraries: Digest, strip: bool, extensions: &[LinkedLibrary]) -> Digest {
     let mut key = KeyBuilder::new("link");
     key.part("linker", LINKER.as_bytes())
         .part("libraries", &libraries.0)
-        .part("strip", &[u8::from(strip)])
-        .part("fuse", &[u8::from(fuse)]);
+        .part("strip", &[u8::from(strip)]);
     for library in extensions {
         key.part("extension", library.name.as_bytes())
             .part("openable", &[u8::from(library.openable)])
             .part("digest", library.digest.as_bytes());
     }
     key.finish()
+}
+
+/// The linked component with its core modules fused.
+pub(crate) fn fuse(link: Digest) -> Digest {
+    KeyBuilder::new("fuse").part("link", &link.0).finish()
 }
 
 /// What Python sees and runs.
@@ -59,8 +60,8 @@ pub(crate) struct Content<'a> {
     pub(crate) on_restore: &'a [String],
     pub(crate) setup: Option<&'a Setup>,
     pub(crate) trace: bool,
-    /// The key of the archive in its memory.
-    pub(crate) embedded: Option<Digest>,
+    /// The keys of the archives in its memory.
+    pub(crate) embedded: &'a [Digest],
 }
 
 impl Content<'_> {
@@ -75,7 +76,7 @@ impl Content<'_> {
         if let Some(site_packages) = self.site_packages {
             key.part("site-packages", &site_packages.0);
         }
-        if let Some(embedded) = self.embedded {
+        for embedded in self.embedded {
             key.part("embedded", &embedded.0);
         }
         for import in self.imports {
@@ -125,21 +126,19 @@ pub(crate) fn code(
     key.finish()
 }
 
-/// The archive of what Python may import. The bytecode in it follows from the sources
-/// and from the base libraries.
+/// The archive of what Python may import from a folder, which it sees at `guest_path`. The
+/// bytecode in it follows from the sources and from the base libraries.
 pub(crate) fn embedded(
     libraries: Digest,
-    stdlib: Digest,
-    site_packages: Option<Digest>,
+    guest_path: &str,
+    folder: Digest,
     selection: &Selection<'_>,
 ) -> Digest {
     let mut key = KeyBuilder::new("embedded");
     key.part("libraries", &libraries.0)
-        .part("stdlib", &stdlib.0)
+        .part("path", guest_path.as_bytes())
+        .part("folder", &folder.0)
         .part("sources", &[u8::from(selection.sources)]);
-    if let Some(site_packages) = site_packages {
-        key.part("site-packages", &site_packages.0);
-    }
     for module in selection.exclude {
         key.part("exclude", module.as_bytes());
     }

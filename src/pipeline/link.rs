@@ -1,11 +1,14 @@
 //! The step from libraries to one linked component.
 
+use crate::config::Config;
 use crate::error::{Error, Report, Stage};
 use crate::inputs::locate::Inputs;
 use crate::inputs::read::ReadInputs;
 use crate::inputs::runtime;
+use crate::packages::report::LinkedLibrary;
 use crate::packages::tree::SitePackages;
 use crate::pipeline::context::Context;
+use crate::pipeline::keys;
 use crate::store::cache::{Entry, EntryKind};
 use crate::store::digest::{Blob, Digest};
 use crate::wasm::fuse::{self, Fused};
@@ -13,13 +16,37 @@ use crate::wasm::link::{self, Extension, Library};
 use crate::wasm::{strip, validate};
 use rayon::prelude::*;
 
-/// A linked component.
+/// A linked component, fused if that was asked for.
 pub(crate) struct Linked {
     pub(crate) entry: Entry,
+    kind: EntryKind,
     key: Digest,
 }
 
+/// What is kept of linking: with `fuse`, only what fusing made of it, as nothing reads
+/// the component before that again.
+pub(crate) fn kind(config: &Config) -> EntryKind {
+    match config.fuse {
+        true => EntryKind::Fuse,
+        false => EntryKind::Link,
+    }
+}
+
+/// The key of that entry.
+pub(crate) fn key(config: &Config, read: &ReadInputs, libraries: &[LinkedLibrary]) -> Digest {
+    let link = keys::link(read.digests.libraries, config.strip, libraries);
+    match config.fuse {
+        true => keys::fuse(link),
+        false => link,
+    }
+}
+
 impl Linked {
+    /// Whether it came from the cache.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.entry.cached
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.entry.blob.bytes
     }
@@ -40,7 +67,7 @@ impl Linked {
             Stage::Link.error(Report::new("the linked component is not valid").source(e))
         })?;
         let Entry { blob, findings, .. } = &self.entry;
-        cx.cache.store(EntryKind::Link, self.key, blob, findings);
+        cx.cache.store(self.kind, self.key, blob, findings);
         Ok(())
     }
 }
@@ -57,9 +84,10 @@ pub(crate) fn link(
     site_packages: &SitePackages,
     key: Digest,
 ) -> Result<Linked, Error> {
-    if let Some(entry) = cx.cache.find(EntryKind::Link, key) {
-        cx.log.say("link: from the cache");
-        return Ok(Linked { entry, key });
+    let kind = kind(cx.config);
+    if let Some(entry) = cx.cache.find(kind, key) {
+        cx.log.reused(kind.name());
+        return Ok(Linked { entry, kind, key });
     }
     let libraries = cx
         .log
@@ -80,6 +108,7 @@ pub(crate) fn link(
             findings,
             cached: false,
         },
+        kind,
         key,
     })
 }

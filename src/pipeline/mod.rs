@@ -18,7 +18,7 @@ pub(crate) mod keys;
 pub(crate) mod link;
 pub(crate) mod native;
 
-use crate::error::Error;
+use crate::error::{Error, Report, Stage};
 use crate::guest::engine::{self, Compiler};
 use crate::guest::environment::{SITE_PACKAGES, STDLIB};
 use crate::guest::import_times::Measured;
@@ -26,6 +26,7 @@ use crate::inputs::locate::Inputs;
 use crate::inputs::read::ReadInputs;
 use crate::inputs::stdlib;
 use crate::packages::bytecode::Mount;
+use crate::packages::report::listed;
 use crate::packages::tree::{self, SitePackages};
 use crate::pipeline::attempts::{Attempts, GuestInputs};
 use crate::pipeline::bytecode::Bytecode;
@@ -36,6 +37,7 @@ use crate::pipeline::native::{NativeCode, NativePlan};
 use crate::store::cache::{Entry, EntryKind, Lock, Made};
 use crate::store::digest::Blob;
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 use std::thread;
 use wasmtime::Engine;
 
@@ -65,6 +67,8 @@ pub(crate) fn run(
     native: Option<&NativePlan<'_>>,
 ) -> Result<Built, Error> {
     let engines = engine::candidates(cx.config.engine)?;
+    let turn = cx.turn.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut turn = Some(turn);
     // Threads, not rayon's: one that waits for another build's lock would keep a worker
     // from the build that holds it.
     let (stdlib, packages) = thread::scope(|scope| {
@@ -82,7 +86,14 @@ pub(crate) fn run(
         libraries: read.digests.libraries,
         mounts: mounts(&stdlib, &packages.site_packages),
     };
+    if !bytecode.fill()?.is_empty() {
+        // The snapshot does not hold what the program is given beside it.
+        cx.cache.remove(EntryKind::Snapshot, packages.keys.snapshot);
+    } else if packages.linked.as_ref().is_none_or(Linked::is_kept) {
+        drop(turn.take());
+    }
     let snapshot = take_snapshot(inputs, read, &packages, &stdlib, &bytecode, &engines)?;
+    drop(turn);
     let measured = cx.config.report.then(|| {
         let measure = || measure(inputs, read, &packages, &stdlib, &bytecode, &engines);
         let measured = cx.log.timed("measure for the report", measure);
@@ -101,10 +112,11 @@ pub(crate) fn run(
         None => None,
     };
     let mut used = vec![
-        (EntryKind::Link, packages.keys.link),
+        (link::kind(cx.config), packages.keys.link),
         (EntryKind::Snapshot, packages.keys.snapshot),
     ];
-    used.extend(packages.keys.embedded.map(|key| (EntryKind::Embedded, key)));
+    let embedded = packages.keys.embedded.iter();
+    used.extend(embedded.map(|&key| (EntryKind::Embedded, key)));
     used.extend(native.iter().map(|native| (EntryKind::Native, native.key)));
     cx.cache.evict(cx.config.cache_size, &used);
     let warnings = &packages.site_packages.report.warnings;
@@ -131,9 +143,14 @@ struct Packages {
 
 /// The folder to mount at /python-stdlib, unpacked where it comes as an archive.
 fn stage_stdlib(cx: &Context<'_>, inputs: &Inputs, read: &ReadInputs) -> Result<PathBuf, Error> {
-    cx.log.timed("stdlib", || {
-        stdlib::stage(&inputs.stdlib, read.digests.stdlib, cx.folder)
-    })
+    let stage = || stdlib::stage(&inputs.stdlib, read.digests.stdlib, cx.folder);
+    let stdlib = cx.log.timed("stdlib", stage)?;
+    let mount = Mount {
+        folder: &stdlib,
+        guest_path: STDLIB,
+    };
+    embed::prepare(cx, read, mount)?;
+    Ok(stdlib)
 }
 
 /// The folder to mount at /site-packages, and the libraries in it linked with CPython's,
@@ -153,6 +170,12 @@ fn stage_packages(
     let record = &site_packages.report;
     for note in record.notes.iter().chain(&record.warnings) {
         cx.log.say(note);
+    }
+    if cx.config.strict_records && !record.records.is_empty() {
+        let report = Report::new("strict-records: the RECORD of a wheel is not exact");
+        let hint = "have who made the wheel make it again, or say strict-records = false";
+        let report = listed(report, record.records.clone()).hint(hint);
+        return Err(Stage::Packages.error(report));
     }
     let keys = keys(cx, read, &site_packages, engines);
     let lock = cx.cache.lock(keys.snapshot);
@@ -175,16 +198,11 @@ fn keys(
     engines: &[(Compiler, Engine)],
 ) -> Keys {
     let libraries = &site_packages.report.libraries;
-    let link = keys::link(
-        read.digests.libraries,
-        cx.config.strip,
-        cx.config.fuse,
-        libraries,
-    );
-    let embedded = embed::key(cx.config, read);
+    let link = link::key(cx.config, read, libraries);
+    let embedded = embed::keys(cx.config, read);
     let content = Content {
         link,
-        embedded,
+        embedded: &embedded,
         stdlib: read.digests.stdlib,
         site_packages: read.digests.site_packages,
         epoch_seconds: cx.epoch_seconds,
@@ -229,10 +247,6 @@ fn take_snapshot(
 ) -> Result<Entry, Error> {
     let cx = bytecode.cx;
     let keys = &packages.keys;
-    if !bytecode.fill()?.is_empty() {
-        // The snapshot does not hold what the program is given beside it.
-        cx.cache.remove(EntryKind::Snapshot, keys.snapshot);
-    }
     cx.cache.memo(EntryKind::Snapshot, keys.snapshot, || {
         let made_now;
         let linked = match &packages.linked {

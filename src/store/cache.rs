@@ -32,8 +32,10 @@ const TRAILER_BYTES: usize = 8 + 2 * 8 + 3 * 32;
 /// docs/how-it-works.md; `pipeline/keys.rs` makes the keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EntryKind {
-    /// A linked component.
+    /// A linked component, its core modules as they were linked.
     Link,
+    /// A linked component, its core modules fused.
+    Fuse,
     /// Compiled code of an instrumented component.
     Code,
     /// Bytecode of a source; nothing where it does not compile.
@@ -51,8 +53,9 @@ pub(crate) enum EntryKind {
 }
 
 impl EntryKind {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Link,
+        Self::Fuse,
         Self::Code,
         Self::Bytecode,
         Self::Embedded,
@@ -65,6 +68,7 @@ impl EntryKind {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Link => "link",
+            Self::Fuse => "fuse",
             Self::Code => "code",
             Self::Bytecode => "bytecode",
             Self::Embedded => "embedded",

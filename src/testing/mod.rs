@@ -20,7 +20,9 @@ use crate::inputs::stdlib::{self, StdlibSource};
 use crate::packages::bytecode::Source;
 use crate::packages::embed::{self, Selection};
 use crate::wasm::bodies::{self, Bodies};
+use crate::wasm::fuse::{self, Fused};
 use crate::wasm::link::Extension;
+use crate::wasm::validate::validate;
 use crate::wasm::{initialize, link};
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
@@ -82,6 +84,15 @@ impl Workbench {
         }
     }
 
+    /// Fuses the core modules of the component.
+    pub(crate) fn fuse(&mut self) {
+        let Fused::Component(fused) = fuse::fuse(&self.linked).unwrap() else {
+            panic!("it is not fused");
+        };
+        validate(&fused).unwrap();
+        self.linked = fused;
+    }
+
     /// Adds a module to /site-packages, or takes it away.
     pub(crate) fn module(&self, name: &str, code: Option<&str>) {
         let path = self.site_packages().join(format!("{name}.py"));
@@ -122,7 +133,9 @@ impl Workbench {
             exclude: &Config::default().embed_exclude,
             sources,
         };
-        embed::archive(&folders, &selection).unwrap()
+        let archives = folders
+            .map(|(folder, guest_path)| embed::archive(folder, guest_path, &selection).unwrap());
+        embed::joined(&archives).unwrap()
     }
 
     pub(crate) fn site_packages(&self) -> PathBuf {

@@ -4,7 +4,13 @@ mod callbacks;
 mod files;
 mod limits;
 mod many;
+#[cfg(target_os = "linux")]
+mod moved;
 mod network;
 mod output;
+mod package;
 mod prepared;
 mod reach;
+#[cfg(target_os = "linux")]
+#[path = "../../../tests/skip/mod.rs"]
+mod skip;

@@ -1,5 +1,6 @@
 //! Python of each runtime, prepared once for all tests.
 
+use crate::package;
 use eryx_preinit::{Pool, Python, Snapshot};
 use eryx_preinit_build::{Builder, CompilerChoice, Precompile};
 use std::path::{Path, PathBuf};
@@ -49,6 +50,11 @@ impl Runtime {
         snapshot.stdlib(&built.stdlib)
     }
 
+    /// The file with the code for no limits.
+    pub fn native(self) -> &'static Path {
+        &self.built(false).native
+    }
+
     /// The folder that goes to /python-stdlib.
     pub fn stdlib(self) -> &'static Path {
         &self.built(true).stdlib
@@ -74,7 +80,7 @@ fn build(version: &str, limits: bool) -> Built {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let out = folder.join(format!("{version}-{limits}"));
     std::fs::create_dir_all(&out).unwrap();
-    let mut builder = Builder::new(out, package(version));
+    let mut builder = Builder::new(out, package::folder(version));
     builder.config.imports = ["asyncio", "json", "os", "time"].map(str::to_owned).into();
     builder.config.cache_dir = Some(folder.join("cache"));
     let mut precompile = Precompile::default();
@@ -87,25 +93,4 @@ fn build(version: &str, limits: bool) -> Built {
         native: artifacts.native.unwrap().path,
         stdlib: artifacts.stdlib.unwrap(),
     }
-}
-
-/// The folder of that version of eryx-runtime, which this workspace locks.
-fn package(version: &str) -> PathBuf {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
-    let metadata = |options: &[&str]| {
-        cargo_metadata::MetadataCommand::new()
-            .cargo_path(env!("CARGO"))
-            .manifest_path(&manifest)
-            .other_options(options.iter().map(|&s| s.to_owned()).collect::<Vec<_>>())
-            .exec()
-    };
-    // What is never compiled is not downloaded by `cargo test` alone.
-    let metadata = metadata(&["--locked", "--offline"])
-        .or_else(|_| metadata(&["--locked"]))
-        .unwrap();
-    let mut packages = metadata.packages.iter();
-    let package = packages
-        .find(|p| p.name.as_str() == "eryx-runtime" && p.version.to_string() == version)
-        .unwrap();
-    package.manifest_path.parent().unwrap().into()
 }

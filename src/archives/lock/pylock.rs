@@ -4,7 +4,8 @@
 
 use super::{Locked, LockedFile, Origin, add};
 use crate::archives::archive;
-use crate::archives::markers::{clip, holds, is_for_this_python};
+use crate::archives::markers::{Chosen, clip, holds, is_for_this_python, normalized};
+use crate::config::{Wanted, nearest};
 use crate::store::checksum::{Check, Checksum};
 use pep508_rs::PackageName;
 use pep508_rs::pep440_rs::Version;
@@ -12,11 +13,11 @@ use std::collections::HashMap;
 use std::str::FromStr;
 use toml::{Table, Value};
 
-/// The packages that are locked for this Python.
+/// The packages that are locked for this Python and `wanted`.
 ///
 /// # Errors
 /// Everything found wrong.
-pub(crate) fn read(text: &str) -> Result<Vec<Locked>, Vec<String>> {
+pub(crate) fn read(text: &str, wanted: Wanted<'_>) -> Result<Vec<Locked>, Vec<String>> {
     let table: Table = text
         .parse()
         .map_err(|e: toml::de::Error| vec![e.to_string()])?;
@@ -24,7 +25,12 @@ pub(crate) fn read(text: &str) -> Result<Vec<Locked>, Vec<String>> {
     if let Err(problem) = is_for_here(&table) {
         problems.push(problem);
     }
-    let groups: Vec<String> = texts(&table, "default-groups").map(str::to_owned).collect();
+    problems.extend(unknown(&table, wanted));
+    let default: Vec<String> = texts(&table, "default-groups").map(str::to_owned).collect();
+    let chosen = Chosen {
+        extras: wanted.extras,
+        groups: wanted.groups.unwrap_or(&default),
+    };
     let Some(packages) = table.get("packages").and_then(Value::as_array) else {
         problems.push("it has no `[[packages]]`".to_owned());
         return Err(problems);
@@ -34,7 +40,7 @@ pub(crate) fn read(text: &str) -> Result<Vec<Locked>, Vec<String>> {
     for (index, package) in packages.iter().enumerate() {
         let name = package.get("name").and_then(Value::as_str);
         let shown = name.map_or_else(|| format!("packages[{index}]"), clip);
-        match read_package(package, &groups) {
+        match read_package(package, chosen) {
             Ok(None) => {}
             Ok(Some(locked)) => {
                 if let Some(first) = seen.insert(locked.name.clone(), index) {
@@ -53,6 +59,43 @@ pub(crate) fn read(text: &str) -> Result<Vec<Locked>, Vec<String>> {
         true => Ok(found),
         false => Err(problems),
     }
+}
+
+/// Extras and groups that are wanted, and that the file does not have.
+fn unknown(table: &Table, wanted: Wanted<'_>) -> Vec<String> {
+    let extras: Vec<&str> = texts(table, "extras").collect();
+    let mut groups: Vec<&str> = texts(table, "dependency-groups").collect();
+    // Tools may leave the default ones out of the list of all.
+    let default = texts(table, "default-groups");
+    groups.extend(
+        default
+            .filter(|name| !groups.contains(name))
+            .collect::<Vec<_>>(),
+    );
+    let missing = |key: &str, names: &[String], known: &[&str]| -> Vec<String> {
+        let is_unknown = |name: &&String| {
+            let mut known = known.iter();
+            known.all(|known| normalized(known) != normalized(name))
+        };
+        let known: Vec<String> = known.iter().copied().map(clip).collect();
+        let problem = |name: &String| {
+            let name = clip(name);
+            let near = nearest(&name, known.iter().map(String::as_str));
+            let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+            match known.is_empty() {
+                true => format!("{key}: it has no `{name}`, nor any other"),
+                false => format!("{key}: it has no `{name}`, but {}{near}", known.join(", ")),
+            }
+        };
+        names.iter().filter(is_unknown).map(problem).collect()
+    };
+    let mut problems = missing("lock-extras", wanted.extras, &extras);
+    problems.extend(missing(
+        "lock-groups",
+        wanted.groups.unwrap_or_default(),
+        &groups,
+    ));
+    problems
 }
 
 /// Whether the file as a whole is one to read, for this Python.
@@ -85,7 +128,7 @@ fn is_for_here(table: &Table) -> Result<(), String> {
     }
     let mut others = Vec::new();
     for marker in environments {
-        if holds(marker, &[])? {
+        if holds(marker, Chosen::default())? {
             return Ok(());
         }
         others.push(format!("`{}`", clip(marker)));
@@ -99,14 +142,14 @@ fn is_for_here(table: &Table) -> Result<(), String> {
 }
 
 /// `None` for a package that is not wanted here.
-fn read_package(package: &Value, groups: &[String]) -> Result<Option<Locked>, String> {
+fn read_package(package: &Value, chosen: Chosen<'_>) -> Result<Option<Locked>, String> {
     let text = |key: &str| package.get(key).and_then(Value::as_str);
     let name = text("name").ok_or("it has no `name`")?;
     let name = PackageName::from_str(name).map_err(|_| "its name is none".to_owned())?;
     let version = text("version")
         .map(|text| Version::from_str(text).map_err(|_| format!("`{}` is no version", clip(text))));
     if let Some(marker) = text("marker")
-        && !holds(marker, groups)?
+        && !holds(marker, chosen)?
     {
         return Ok(None);
     }
@@ -228,7 +271,50 @@ mod tests {
 
     fn lock(rest: &str) -> Result<Vec<Locked>, Vec<String>> {
         let text = format!("lock-version = \"1.0\"\ncreated-by = \"test\"\n{rest}");
-        read(&text.replace("HASH", HASH))
+        read(&text.replace("HASH", HASH), Wanted::default())
+    }
+
+    #[test]
+    fn extras_and_groups_are_chosen_by_name() {
+        let package = |name: &str, marker: &str| {
+            format!(
+                "[[packages]]\nname = \"{name}\"\nmarker = \"{marker}\"\n\
+                 directory = {{ path = \"x\" }}\n"
+            )
+        };
+        let text = "lock-version = \"1.0\"\nextras = [\"web\", \"cli\"]\n\
+                    dependency-groups = [\"dev\", \"docs\"]\ndefault-groups = [\"dev\"]\n"
+            .to_owned()
+            + &package("w", "'web' in extras")
+            + &package("dev", "'dev' in dependency_groups")
+            + &package("docs", "'docs' in dependency_groups");
+        let names = |extras: &[&str], groups: Option<&[&str]>| {
+            let owned = |names: &[&str]| names.iter().map(|&n| n.to_owned()).collect::<Vec<_>>();
+            let (extras, groups) = (owned(extras), groups.map(owned));
+            let wanted = Wanted {
+                extras: &extras,
+                groups: groups.as_deref(),
+            };
+            let found = read(&text, wanted)?;
+            Ok::<_, Vec<String>>(
+                found
+                    .iter()
+                    .map(Locked::shown)
+                    .collect::<Vec<_>>()
+                    .join(" "),
+            )
+        };
+        assert_eq!(names(&[], None).unwrap(), "dev");
+        assert_eq!(names(&["Web"], None).unwrap(), "w dev");
+        assert_eq!(names(&[], Some(&[])).unwrap(), "");
+        assert_eq!(names(&["cli"], Some(&["docs"])).unwrap(), "docs");
+        assert_eq!(
+            names(&["wbe"], Some(&["dev", "x"])).unwrap_err(),
+            [
+                "lock-extras: it has no `wbe`, but web, cli; did you mean `web`?",
+                "lock-groups: it has no `x`, but dev, docs",
+            ]
+        );
     }
 
     #[test]
@@ -327,7 +413,7 @@ directory = { path = ".", editable = true, subdirectory = "py" }
                 "made for other systems",
             ),
         ] {
-            let problems = read(text).unwrap_err().join("\n");
+            let problems = read(text, Wanted::default()).unwrap_err().join("\n");
             assert!(problems.contains(said), "{problems}");
         }
         assert_eq!(lock("packages = []").unwrap(), []);

@@ -39,33 +39,23 @@ fn the_linked_component() {
     let base = digest("libraries");
     all_differ(|| {
         vec![
-            link(base, true, true, &[]),
-            link(digest("others"), true, true, &[]),
-            link(base, false, true, &[]),
-            link(base, true, false, &[]),
-            link(base, true, true, &library(|_| {})),
-            link(base, true, true, &library(|l| l.name.push('x'))),
-            link(base, true, true, &library(|l| l.openable = false)),
-            link(
-                base,
-                true,
-                true,
-                &library(|l| l.digest = digest("b").to_string()),
-            ),
-            link(
-                base,
-                true,
-                true,
-                &[library(|_| {}), library(|_| {})].concat(),
-            ),
+            link(base, true, &[]),
+            link(digest("others"), true, &[]),
+            link(base, false, &[]),
+            link(base, true, &library(|_| {})),
+            link(base, true, &library(|l| l.name.push('x'))),
+            link(base, true, &library(|l| l.openable = false)),
+            link(base, true, &library(|l| l.digest = digest("b").to_string())),
+            link(base, true, &[library(|_| {}), library(|_| {})].concat()),
+            fuse(link(base, true, &[])),
+            fuse(link(base, false, &[])),
         ]
     });
     // What a library is called in reports, and where its copy lies, is not linked.
     assert_eq!(
-        link(base, true, true, &library(|_| {})),
+        link(base, true, &library(|_| {})),
         link(
             base,
-            true,
             true,
             &library(|l| {
                 l.shown.clear();
@@ -144,7 +134,7 @@ fn plain_content() -> Content<'static> {
         on_restore: &[],
         setup: None,
         trace: false,
-        embedded: None,
+        embedded: &[],
     }
 }
 
@@ -292,6 +282,10 @@ fn every_key_of_the_configuration() {
             }),
             config_with(|c| c.packages.push("a".into())),
             config_with(|c| c.wheel_dirs.push("a".into())),
+            config_with(|c| c.lock_extras.push("a".into())),
+            config_with(|c| c.lock_groups = Some(Vec::new())),
+            config_with(|c| c.lock_groups = Some(vec!["a".into()])),
+            config_with(|c| c.strict_records = true),
             config_with(|c| c.runtime = Some("a".into())),
             config_with(|c| c.stdlib = Some("a".into())),
             config_with(|c| c.site_packages = Some("a".into())),
@@ -344,25 +338,21 @@ fn every_key_of_precompile() {
 #[test]
 fn the_archive_depends_on_what_is_in_it_and_the_snapshot_on_the_archive() {
     let exclude = ["tkinter".to_owned()];
-    let key = |site_packages, exclude: &[String], sources| {
+    let key = |path, folder, exclude: &[String], sources| {
         let selection = Selection { exclude, sources };
-        embedded(
-            digest("libraries"),
-            digest("stdlib"),
-            site_packages,
-            &selection,
-        )
+        embedded(digest("libraries"), path, digest(folder), &selection)
     };
     let archives = || {
         vec![
-            key(None, &[], true),
-            key(Some(digest("packages")), &[], true),
-            key(None, &exclude, true),
-            key(None, &[], false),
+            key("/a", "stdlib", &[], true),
+            key("/a", "packages", &[], true),
+            key("/b", "stdlib", &[], true),
+            key("/a", "stdlib", &exclude, true),
+            key("/a", "stdlib", &[], false),
         ]
     };
     all_differ(archives);
-    let content = |embedded| {
+    let content = |embedded: &[Digest]| {
         Content {
             embedded,
             ..plain_content()
@@ -370,7 +360,13 @@ fn the_archive_depends_on_what_is_in_it_and_the_snapshot_on_the_archive() {
         .key()
     };
     all_differ(|| {
-        let archives = archives().into_iter().map(Some);
-        archives.chain([None]).map(content).collect()
+        let archives = archives();
+        let lists = [
+            &archives[..0],
+            &archives[..1],
+            &archives[..2],
+            &archives[1..2],
+        ];
+        lists.map(content).into()
     });
 }

@@ -183,3 +183,29 @@ def generators():
 # A section that stopped early would leave its functions out of the profile.
 _failed = [_result for _result in (numbers, text, containers, classes, flow, data, generators) if _result]
 assert not _failed, "".join(_failed)
+
+
+def metadata():
+    # A package that asks for its own version while it is imported.
+    import importlib.metadata
+    import sys
+    folder = os.path.join(tempfile.mkdtemp(), "everyday-1.0.dist-info")
+    os.mkdir(folder)
+    for name, content in [("METADATA", "Metadata-Version: 2.1\nName: everyday\nVersion: 1.0\n\nText.\n"),
+                          ("RECORD", "everyday.py,,\n"),
+                          ("entry_points.txt", "[group]\nname = module:call\n")]:
+        with open(os.path.join(folder, name), "w") as file:
+            file.write(content)
+    sys.path.append(os.path.dirname(folder))
+    try:
+        importlib.metadata.version("everyday"), importlib.metadata.metadata("everyday")["Name"]
+        list(importlib.metadata.files("everyday")), importlib.metadata.entry_points(group="group")
+        list(importlib.metadata.distributions())
+        importlib.metadata.version("not-there")
+    except importlib.metadata.PackageNotFoundError as error:
+        str(error)
+    sys.path.pop()
+    sys.path_importer_cache.clear()
+
+
+metadata()

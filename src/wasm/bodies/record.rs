@@ -301,8 +301,8 @@ fn record_profiles() {
         exclude: &Config::default().embed_exclude,
         sources: true,
     };
-    let folders = [(stdlib.as_path(), crate::guest::environment::STDLIB)];
-    let archive = embed::archive(&folders, &selection).unwrap();
+    let guest_path = crate::guest::environment::STDLIB;
+    let archive = embed::archive(&stdlib, guest_path, &selection).unwrap();
     let mut functions = BTreeMap::new();
     let mut kept = Vec::new();
     let site_packages = tempfile::tempdir().unwrap();
