@@ -476,7 +476,7 @@ impl Builder {
             warnings: &built.warnings,
         });
         let wasm = &artifacts.component.path;
-        match outputs::publish_report(wasm, report.html(), report.json()) {
+        match outputs::publish_report(wasm, report::page(&report), report.json()) {
             Ok((page, json)) => {
                 (artifacts.report, artifacts.report_json) = (Some(page), Some(json))
             }

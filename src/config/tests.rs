@@ -1087,7 +1087,7 @@ fn what_is_wrong_in_a_snapshot_has_its_path() {
         "snapshots.web.cache_dir: unknown key; the keys are `imports`, `on-restore`, `extensions`, \
          `packages`, `wheel-dirs`, `lock-extras`, `lock-groups`, `strict-records`, `runtime`, `stdlib`, `site-packages`, `setup`, `setup-code`, \
          `trace`, `embed`, `embed-exclude`, `embed-sources`, `engine`, `strip`, `fuse`, `verify`, \
-         `timeout`, `memory-limit`, `warn-unoptimized`, `summary` and `precompile`",
+         `timeout`, `memory-limit`, `warn-unoptimized`, `summary`, `report` and `precompile`",
     );
     one(
         json!({ "snapshots": { "web": { "cache-dir": "x" } } }),

@@ -8,4 +8,5 @@ mod model;
 mod sizes;
 mod svg;
 
+pub(crate) use html::page;
 pub(crate) use model::{Facts, collect};

@@ -3,7 +3,6 @@
 use crate::config::{Config, Embed};
 use crate::guest::import_times::{Import, Measured, Objects};
 use crate::log::Step;
-use crate::report::html;
 use crate::report::sizes::{self, Size};
 use serde::Serialize;
 
@@ -83,10 +82,5 @@ impl BuildReport {
     pub(crate) fn json(&self) -> String {
         // Plain data, with text for keys: this cannot fail.
         serde_json::to_string_pretty(self).unwrap_or_default()
-    }
-
-    /// For people: one page, without scripts and without the network.
-    pub(crate) fn html(&self) -> String {
-        html::page(self)
     }
 }
