@@ -91,7 +91,12 @@ fn renders(page: &Path) {
         return skip::skipped("the page in a browser", "there is no chromium on PATH");
     };
     let shot: PathBuf = page.with_file_name("report.png");
-    let options = ["--headless", "--no-sandbox", "--disable-gpu"];
+    let options = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+    ];
     let run = |option: String| {
         let profile = page.with_file_name("profile");
         let output = Command::new(browser)
