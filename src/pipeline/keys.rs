@@ -12,11 +12,8 @@ use crate::packages::embed::Selection;
 use crate::packages::report::LinkedLibrary;
 use crate::store::digest::{Digest, KeyBuilder};
 use crate::wasm::bodies::Bodies;
+use crate::wasm::link::linker_version;
 use std::path::Path;
-
-/// What is linked with. Cargo.lock pins it for the crate itself; a consumer's lock file
-/// may differ in the patch version, which does not change formats.
-const LINKER: &str = "wit-component 0.254";
 
 /// The keys of the steps that later ones name.
 pub(crate) struct Keys {
@@ -33,7 +30,7 @@ pub(crate) struct Keys {
 /// The linked component, from the digest of the base libraries.
 pub(crate) fn link(libraries: Digest, strip: bool, extensions: &[LinkedLibrary]) -> Digest {
     let mut key = KeyBuilder::new("link");
-    key.part("linker", LINKER.as_bytes())
+    key.part("linker", linker_version().as_bytes())
         .part("libraries", &libraries.0)
         .part("strip", &[u8::from(strip)]);
     for library in extensions {
@@ -198,6 +195,7 @@ pub(crate) fn request(
     let mut key = KeyBuilder::new("request");
     // Snapshots are taken by it, and it writes native code.
     key.part("wasmtime", wasmtime_environ::VERSION.as_bytes())
+        .part("linker", linker_version().as_bytes())
         .part("epoch", &epoch_seconds.to_le_bytes());
     config.parts(&mut key);
     inputs_parts(inputs, &mut key);

@@ -13,12 +13,14 @@ use crate::wasm::dylink::{SharedLibrary, check_symbols};
 use crate::wasm::sections::{self, component_id, id, module_id};
 use rayon::prelude::*;
 use std::collections::{BTreeSet, HashSet};
+use std::sync::OnceLock;
 use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
-use wasm_encoder::{ExportSection, Section as _};
+use wasm_encoder::{ExportSection, Module, Section as _};
 use wasmparser::{
     BinaryReader, ComponentAlias, ComponentAliasSectionReader, ExportSectionReader,
-    ImportSectionReader, Operator, Parser, Payload,
+    ImportSectionReader, KnownCustom, Operator, Parser, Payload,
 };
+use wit_component::ComponentEncoder;
 
 /// The preview 1 adapter, by the import module name it stands for.
 pub(crate) const ADAPTER: &str = "wasi_snapshot_preview1";
@@ -87,6 +89,41 @@ pub(crate) fn link(base: &[Library], extensions: &[Extension]) -> Result<Vec<u8>
     caught("wit-component", encode)
         .map_err(|report| Stage::Link.error(report))?
         .map_err(|e| failed("cannot link the libraries into a component", e))
+}
+
+/// The version of wit-component in use, for keys: the consumer's lock file decides it, down
+/// to the patch. wit-component exports no version, but writes it into every component.
+pub(crate) fn linker_version() -> &'static str {
+    static VERSION: OnceLock<String> = OnceLock::new();
+    VERSION.get_or_init(|| {
+        let component = ComponentEncoder::default().module(&Module::new().finish());
+        let component = component.and_then(|mut encoder| encoder.encode());
+        // A version that cannot be read is one of its own.
+        component
+            .and_then(|wasm| processed_by(&wasm, "wit-component"))
+            .unwrap_or_default()
+    })
+}
+
+/// The version that `tool` noted in the section `producers` of a component.
+fn processed_by(component: &[u8], tool: &str) -> anyhow::Result<String> {
+    for payload in Parser::new(0).parse_all(component) {
+        let Payload::CustomSection(section) = payload? else {
+            continue;
+        };
+        let KnownCustom::Producers(fields) = section.as_known() else {
+            continue;
+        };
+        for field in fields {
+            for value in field?.values {
+                let value = value?;
+                if value.name == tool {
+                    return Ok(value.version.to_owned());
+                }
+            }
+        }
+    }
+    anyhow::bail!("no version of {tool} in the section `producers`")
 }
 
 /// What `look` finds first in the bodies of a core module.
@@ -319,6 +356,14 @@ mod tests {
             error.to_string().contains("`m.so` uses `table.set`"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn the_linker_s_version_is_that_of_the_lock_file() {
+        let lock = include_str!("../../Cargo.lock");
+        let version = linker_version();
+        let entry = format!("name = \"wit-component\"\nversion = \"{version}\"\n");
+        assert!(lock.contains(&entry), "{version:?}");
     }
 
     #[test]
