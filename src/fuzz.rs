@@ -14,9 +14,11 @@ mod store {
 mod wasm {
     pub(crate) mod bodies;
     pub(crate) mod callees;
+    pub(crate) mod complete;
     pub(crate) mod dylink;
     pub(crate) mod environ;
     pub(crate) mod fuse;
+    pub(crate) mod image;
     pub(crate) mod initialize;
     pub(crate) mod profile;
     pub(crate) mod sections;
@@ -31,7 +33,7 @@ use config::Config;
 use std::collections::BTreeMap;
 use std::path::Path;
 use wasm::fuse::{self, Fused};
-use wasm::{bodies, dylink, initialize, sections, strip, validate};
+use wasm::{bodies, complete, dylink, initialize, sections, strip, validate};
 
 /// A `[package.metadata.eryx]` block, as `cargo metadata` hands it over: a
 /// configuration that passes its own checks, or a report that can be printed.
@@ -81,7 +83,9 @@ pub fn rewriter(data: &[u8]) {
         assert_eq!(again, restored, "nothing is left to restore");
     }
     if let Some(skeleton) = check("taking bodies out", bodies::skeleton(data)) {
-        let whole = bodies::with_bodies(&skeleton, data);
+        // Not valid itself where a memory is exported that is said to be larger.
+        let bare = complete::bare(data);
+        let whole = bare.and_then(|bare| complete::completed(&bare, data, &[]));
         if let Some(whole) = check("putting bodies back", whole) {
             let modules = |bytes| sections::core_modules(bytes).unwrap().len();
             assert_eq!(modules(&whole), modules(data));

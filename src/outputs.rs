@@ -39,7 +39,7 @@ impl<'a> Output<'a> {
         Self {
             path,
             content: &blob.bytes,
-            digest: blob.digest,
+            digest: blob.digest(),
             cached,
         }
     }
@@ -112,7 +112,7 @@ pub(crate) fn publish_built(
                 file_name,
                 variables: &variables,
                 code: &made.blob.bytes,
-                digest: made.blob.digest,
+                digest: made.blob.digest(),
                 compiler,
                 target: &plan.target,
                 precompile,
@@ -122,7 +122,7 @@ pub(crate) fn publish_built(
             .render(),
             None if plan.is_for_eryx() => EryxLoader {
                 file_name,
-                digest: made.blob.digest,
+                digest: made.blob.digest(),
                 target: &plan.target,
                 imports,
                 stdlib: &built.stdlib,

@@ -4,6 +4,8 @@ use crate::error::{Report, Stage};
 use crate::guest::environment;
 use crate::guest::failure::Failure;
 use crate::guest::instance::Guest;
+use crate::wasm::complete::{self, Bare};
+use crate::wasm::image::Image;
 use wasmtime::component::{Lift, WasmList};
 use wasmtime::error::Context as _;
 use wasmtime_wizer::{ComponentContext, ComponentInstanceState, Wizer};
@@ -15,14 +17,14 @@ impl Guest {
         self.environ = environ;
     }
 
-    /// The component in the state that the guest is in.
+    /// The component in the state that the guest is in, without what its memories hold.
     ///
     /// # Errors
     /// `Stage::Transform` when a memory cannot be read, or the component not written.
     pub(crate) async fn snapshot(
         &mut self,
         context: &ComponentContext<'_>,
-    ) -> Result<Vec<u8>, Failure> {
+    ) -> Result<Bare, Failure> {
         // Each accessor needs a page to hand over what it reads.
         self.store.data_mut().lift_memory_limit(true);
         let snapshot = Wizer::new().snapshot_component(context, self).await;
@@ -38,11 +40,28 @@ impl Guest {
                 ),
             ));
         }
-        snapshot.map_err(|e| {
-            Failure::Final(
-                Stage::Transform.error(Report::new("cannot write the snapshot").source(e)),
-            )
+        let images = std::mem::take(&mut self.images).into_iter();
+        Ok(Bare {
+            component: snapshot.map_err(|e| {
+                Failure::Final(
+                    Stage::Transform.error(Report::new("cannot write the snapshot").source(e)),
+                )
+            })?,
+            images: images.map(|(_, image)| image).collect(),
         })
+    }
+
+    /// What the memory holds that this accessor hands over.
+    async fn image(&mut self, instance: &str, func: &str) -> Image {
+        let list: Option<WasmList<u8>> = self.access(instance, func).await;
+        let memory = list
+            .as_ref()
+            .map_or(&[][..], |list| list.as_le_slice(&self.store));
+        let environ = self.environ;
+        let patch = environ.and_then(|address| environment::forgotten(memory, address));
+        let image = Image::of(memory, patch);
+        self.environment_forgotten |= patch.is_some();
+        image
     }
 
     /// Calls an accessor that wizer made. Its trait leaves no room for errors: the
@@ -94,18 +113,23 @@ impl ComponentInstanceState for Guest {
         func: &str,
         contents: impl FnOnce(&[u8]) + Send,
     ) {
-        let list: Option<WasmList<u8>> = self.access(instance, func).await;
-        let memory = list
-            .as_ref()
-            .map_or(&[][..], |list| list.as_le_slice(&self.store));
-        match self.environ {
-            Some(environ) => {
-                let mut memory = memory.to_vec();
-                let forgotten = environment::forget(&mut memory, environ);
-                contents(&memory);
-                self.environment_forgotten |= forgotten;
+        // wizer asks twice.
+        let known = self.images.iter().position(|(name, _)| name == func);
+        let number = match known {
+            Some(number) => number,
+            None => {
+                let image = self.image(instance, func).await;
+                self.images.push((func.to_owned(), image));
+                self.images.len() - 1
             }
-            None => contents(memory),
+        };
+        match complete::mark(number) {
+            Ok(mark) => contents(&mark),
+            Err(error) => {
+                let error = wasmtime::Error::from_anyhow(error);
+                self.unreadable.get_or_insert(error);
+                contents(&[]);
+            }
         }
     }
 

@@ -16,6 +16,8 @@
 //! would follow -1, but none runs between the snapshot and the hook: the hook comes before
 //! the first code, and start-up, which does read it, is over.
 
+use crate::wasm::image::Patch;
+
 /// Where the guest sees the standard library.
 pub(crate) const STDLIB: &str = "/python-stdlib";
 
@@ -33,16 +35,13 @@ pub(crate) const BUILD: &[(&str, &str)] = &[
 /// wasi-libc's mark of a list that was not read yet.
 const UNREAD: [u8; 4] = [0xff; 4];
 
-/// Has the memory say that no environment was read yet; `address` is that of `environ`.
-/// Whether it did: what lies there must look like a list of variables.
-#[must_use]
-pub(crate) fn forget(memory: &mut [u8], address: u32) -> bool {
-    let known = variables(memory, address).is_some();
-    if known {
-        let at = address as usize;
-        memory[at..at + UNREAD.len()].copy_from_slice(&UNREAD);
-    }
-    known
+/// What has the memory say that no environment was read yet; `address` is that of
+/// `environ`. `None` where what lies there does not look like a list of variables.
+pub(crate) fn forgotten(memory: &[u8], address: u32) -> Option<Patch> {
+    variables(memory, address).map(|_| Patch {
+        address: address as usize,
+        bytes: UNREAD,
+    })
 }
 
 /// How many variables `environ` lists; `None` where it is no list of `NAME=value`.
@@ -89,12 +88,12 @@ mod tests {
     fn only_a_list_of_variables_is_forgotten() {
         let mut good = memory();
         assert_eq!(variables(&good, 4), Some(2));
-        assert!(forget(&mut good, 4));
-        assert_eq!(good[..12], [0, 0, 0, 0, 255, 255, 255, 255, 0, 0, 0, 0]);
-        assert_eq!(good[12..], memory()[12..]);
+        let patch = forgotten(&good, 4).unwrap();
+        assert_eq!((patch.address, patch.bytes), (4, [255; 4]));
+        good[4..8].copy_from_slice(&patch.bytes);
         // Read already, and forgotten; outside; odd; a string without end; no variable.
         let without_end = [memory(), vec![1; 4]].concat();
-        for (mut bad, address) in [
+        for (bad, address) in [
             (good, 4),
             (memory(), 64),
             (memory(), 5),
@@ -115,9 +114,7 @@ mod tests {
                 4,
             ),
         ] {
-            let before = bad.clone();
-            assert!(!forget(&mut bad, address));
-            assert_eq!(bad, before);
+            assert_eq!(forgotten(&bad, address), None);
         }
     }
 

@@ -5,6 +5,7 @@ use crate::guest::alarm::{Alarm, within};
 use crate::guest::failure::Failure;
 use crate::guest::host::{GuestSetup, Host};
 use crate::guest::linker;
+use crate::wasm::image::Image;
 use std::time::Duration;
 use wasmtime::Store;
 use wasmtime::component::{Component, Instance, Val};
@@ -21,6 +22,8 @@ pub(crate) struct Guest {
     /// Whether the code executed last left a global `result`, which the runtime takes
     /// for its answer, and takes away.
     pub(crate) left_result: bool,
+    /// What its memories hold, by the names of their accessors.
+    pub(super) images: Vec<(String, Image)>,
     /// Why its state could not be read, if it could not.
     pub(super) unreadable: Option<wasmtime::Error>,
 }
@@ -48,6 +51,7 @@ impl Guest {
                 environ: None,
                 environment_forgotten: false,
                 left_result: false,
+                images: Vec::new(),
                 unreadable: None,
             }),
             Err(stop) => Err(stop.failure(
@@ -201,7 +205,7 @@ mod tests {
     /// it, or looks whether it started as Python does.
     fn run(wat: &str, take: bool) -> Result<(), String> {
         let wasm = wat::parse_str(wat).unwrap();
-        let instrumented = snapshot::instrument(&wasm).unwrap();
+        let instrumented = snapshot::instrument(&wasm, &wasm).unwrap();
         let engine = engine::engine(Compiler::Cranelift).unwrap();
         let component =
             snapshot::compile(&engine, Compiler::Cranelift, &instrumented.skeleton).unwrap();

@@ -12,6 +12,7 @@ use crate::guest::host::GuestSetup;
 use crate::guest::instance::Guest;
 use crate::guest::restore::RESTORED;
 use crate::guest::script::{Observed, Script, Timing};
+use crate::wasm::complete::{self, Bare};
 use crate::wasm::environ;
 use std::time::{Duration, Instant};
 use wasmtime::Engine;
@@ -27,17 +28,21 @@ pub(crate) struct Instrumented<'a> {
     environ: Option<u32>,
 }
 
+/// Instruments what [`complete::bare`] made of `component`.
+///
 /// # Errors
 /// [`Stage::Compile`] when the component is invalid, or does what a snapshot
 /// cannot capture.
-pub(crate) fn instrument(skeleton: &[u8]) -> Result<Instrumented<'_>, Error> {
+pub(crate) fn instrument<'a>(bare: &'a [u8], component: &[u8]) -> Result<Instrumented<'a>, Error> {
     let failed = |report: Report| Stage::Compile.error(report);
     let summary = "cannot instrument the component";
-    let environ = environ::address(skeleton).map_err(|e| failed(Report::new(summary).source(e)))?;
-    let instrument = || Wizer::new().instrument_component(skeleton);
+    let not_understood = |e: anyhow::Error| failed(Report::new(summary).source(e));
+    let environ = environ::address(bare).map_err(not_understood)?;
+    let instrument = || Wizer::new().instrument_component(bare);
     let (context, skeleton) = caught("wasmtime-wizer", instrument)
         .map_err(failed)?
         .map_err(|e| failed(Report::new(summary).source(e)))?;
+    let skeleton = complete::with_memories(&skeleton, component).map_err(not_understood)?;
     Ok(Instrumented {
         context,
         skeleton,
@@ -45,13 +50,13 @@ pub(crate) fn instrument(skeleton: &[u8]) -> Result<Instrumented<'_>, Error> {
     })
 }
 
-/// Starts Python, runs the script, and returns the snapshot, without bodies.
+/// Starts Python, runs the script, and returns the snapshot, which is to be completed.
 pub(crate) fn take(
     instrumented: &Instrumented<'_>,
     component: &Component,
     guest_setup: &GuestSetup<'_>,
     script: &Script<'_>,
-) -> Result<(Vec<u8>, Timing, Observed), Failure> {
+) -> Result<(Bare, Timing, Observed), Failure> {
     block_on(async {
         let started = Instant::now();
         let mut guest = Guest::start(component, guest_setup, script.timeout).await?;
@@ -83,7 +88,7 @@ pub(crate) fn record(
     scripts: &[String],
     failing: &[&str],
     finalize: bool,
-) -> Result<Vec<u8>, Failure> {
+) -> Result<Bare, Failure> {
     block_on(async {
         let mut guest = Guest::start(component, guest_setup, Duration::from_secs(600)).await?;
         if let Some(archive) = archive {

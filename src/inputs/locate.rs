@@ -11,7 +11,7 @@ use crate::error::{Error, Report, Stage};
 use crate::inputs::runtime::{self, LibraryFile};
 use crate::inputs::sources::Sources;
 use crate::inputs::states::FileState;
-use crate::inputs::stdlib::StdlibSource;
+use crate::inputs::stdlib::{EMBEDDED_DIGEST, StdlibSource};
 use crate::inputs::walk::tree;
 use crate::inputs::watch::Watch;
 use crate::store::digest::{Digest, KeyBuilder};
@@ -128,10 +128,7 @@ impl Inputs {
             stdlib: match &self.stdlib {
                 StdlibSource::Folder(dir) => folder(dir)?,
                 StdlibSource::Archive(path) => digest(path)?,
-                StdlibSource::Embedded => match self.stdlib.archive()? {
-                    Some(archive) => Digest::of(&archive),
-                    None => unreachable!("an embedded archive is an archive"),
-                },
+                StdlibSource::Embedded => EMBEDDED_DIGEST,
             },
             site_packages: self.packages.digest(digest)?,
         })

@@ -33,6 +33,12 @@ pub(crate) enum StdlibSource {
 /// without `eryx`.
 pub(crate) const EMBEDDED_STDLIB: &[u8] = include_bytes!("../../stdlib/python-stdlib.tar.zst");
 
+/// Its SHA-256: not to be computed in every build.
+pub(crate) const EMBEDDED_DIGEST: Digest = Digest([
+    0x49, 0x44, 0x47, 0x53, 0x6a, 0x45, 0xb3, 0x0f, 0xab, 0xae, 0x69, 0xe8, 0x06, 0xb6, 0x4c, 0x46,
+    0x67, 0xa9, 0xd9, 0x30, 0xf5, 0x32, 0x9d, 0x29, 0xb1, 0x9a, 0xbe, 0x05, 0x15, 0xb0, 0xbb, 0x8f,
+]);
+
 impl StdlibSource {
     /// The source a path stands for, by what is there.
     pub(crate) fn from_path(path: PathBuf) -> Self {
@@ -40,18 +46,6 @@ impl StdlibSource {
             Self::Archive(path)
         } else {
             Self::Folder(path)
-        }
-    }
-
-    /// The archive's bytes; `None` for a folder.
-    pub(crate) fn archive(&self) -> Result<Option<std::borrow::Cow<'static, [u8]>>, Error> {
-        match self {
-            Self::Folder(_) => Ok(None),
-            Self::Embedded => Ok(Some(EMBEDDED_STDLIB.into())),
-            Self::Archive(path) => {
-                let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
-                Ok(Some(bytes.into()))
-            }
         }
     }
 }
@@ -286,6 +280,11 @@ mod tests {
         assert_eq!(bytecode(&copied, "abc.py"), None);
         let cached = fs::read_dir(copied.join("__pycache__")).unwrap().count();
         assert_eq!(cached, 2);
+    }
+
+    #[test]
+    fn the_digest_of_the_embedded_archive_is_its_own() {
+        assert_eq!(Digest::of(EMBEDDED_STDLIB), EMBEDDED_DIGEST);
     }
 
     #[test]

@@ -19,7 +19,9 @@ use crate::pipeline::link::{Linked, not_understood};
 use crate::store::cache::EntryKind;
 use crate::store::digest::{Blob, Digest};
 use crate::wasm::bodies::{self, Bodies};
+use crate::wasm::complete::{self, Bare};
 use crate::wasm::{initialize, strip, validate};
+use std::borrow::Cow;
 use std::path::Path;
 use std::thread;
 use wasmtime::Engine;
@@ -80,7 +82,7 @@ impl<'a> Way<'a> {
 }
 
 /// What running Python gives.
-type Snapshot = (Vec<u8>, Timing, Observed);
+type Snapshot = (Bare, Timing, Observed);
 
 /// Why an attempt did not give a snapshot.
 enum Attempt {
@@ -117,10 +119,10 @@ impl Attempts<'_> {
         engines: &[(Compiler, Engine)],
     ) -> Result<(Blob, Vec<String>), Error> {
         let cx = self.cx;
-        let skeleton = bodies::skeleton(self.linked.bytes()).map_err(not_understood)?;
-        let instrumented = cx
-            .log
-            .timed("instrument", || snapshot::instrument(&skeleton))?;
+        let linked = self.linked.bytes();
+        let bare = complete::bare(linked).map_err(not_understood)?;
+        let instrument = || snapshot::instrument(&bare, linked);
+        let instrumented = cx.log.timed("instrument", instrument)?;
         let mut ready = self.ready(engines);
         let mut profile_helps = self.is_profiled()?;
         let mut last = None;
@@ -373,37 +375,37 @@ impl Attempts<'_> {
         draws::warnings(&observed.draws, &places, &restoring)
     }
 
-    /// All bodies back, `_initialize` back, stripped, validated and tried out, behind the
-    /// user's functions if there are `hooks`.
+    /// `_initialize` back, stripped, bodies and memory back, validated and tried out, behind
+    /// the user's functions if there are `hooks`.
     fn finish(
         &self,
         way: Way<'_>,
-        taken: &[u8],
+        taken: &Bare,
         setup: &GuestSetup<'_>,
         hooks: bool,
     ) -> Result<Blob, Attempt> {
         let linked = self.linked.bytes();
         let transformed = self.cx.log.timed("transform", || {
-            let whole = bodies::with_bodies(taken, linked)?;
-            let whole = initialize::restore_initialize(&whole)?.into_owned();
-            anyhow::Ok(match self.cx.config.strip {
-                true => strip::strip_custom_sections(&whole)?.into_owned(),
-                false => whole,
-            })
+            // While it is small: what is put back has nothing to restore or strip.
+            let bare = initialize::restore_initialize(&taken.component)?;
+            let bare = match self.cx.config.strip {
+                true => strip::strip_custom_sections(&bare)?,
+                false => Cow::Borrowed(&bare[..]),
+            };
+            complete::completed(&bare, linked, &taken.images)
         });
         let wasm = transformed.map_err(not_understood)?;
-        let (digest, works) = rayon::join(
-            || Digest::of(&wasm),
+        let wasm = Blob::from(wasm);
+        let (_, works) = rayon::join(
+            // Whoever publishes it asks.
+            || wasm.digest(),
             || {
-                is_valid(linked, &wasm)?;
-                self.verify(way, &wasm, setup, hooks)
+                is_valid(linked, &wasm.bytes)?;
+                self.verify(way, &wasm.bytes, setup, hooks)
             },
         );
         works?;
-        Ok(Blob {
-            bytes: wasm,
-            digest,
-        })
+        Ok(wasm)
     }
 
     /// Loads the finished snapshot and runs `pass` in it, compiling no more of it

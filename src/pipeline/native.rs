@@ -146,7 +146,7 @@ pub(crate) fn compile(
         NativeCompiler::Ours(precompilers) => ours(cx, plan, keys, precompilers, snapshot),
         NativeCompiler::Consumer(compiler, made_by) => {
             let target = &plan.target.triple;
-            let key = keys::native_by_consumer(snapshot.digest, target, made_by.digest()?);
+            let key = keys::native_by_consumer(snapshot.digest(), target, made_by.digest()?);
             let _lock = cx.cache.lock(key);
             let what = match made_by {
                 MadeBy::Executable { .. } => format!("precompile (precompile_with, {target})"),
@@ -181,7 +181,7 @@ fn ours(
     snapshot: &Blob,
 ) -> Result<NativeCode, Error> {
     let key = |rank: usize, precompiler: &Precompiler| {
-        keys::native(snapshot.digest, precompiler.fingerprint(), rank)
+        keys::native(snapshot.digest(), precompiler.fingerprint(), rank)
     };
     let ranked = || precompilers.iter().enumerate();
     let mut known = ranked().filter(|(rank, p)| cx.cache.has(EntryKind::Native, key(*rank, p)));

@@ -2,6 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 use std::fmt;
+use std::sync::OnceLock;
 
 /// A SHA-256 digest.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,17 +39,26 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// Content, and its digest.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Content, and its digest once somebody asked for it: unoptimised, a digest of
+/// what is built takes longer than to write it.
+#[derive(Clone, Debug)]
 pub(crate) struct Blob {
     pub(crate) bytes: Vec<u8>,
-    pub(crate) digest: Digest,
+    digest: OnceLock<Digest>,
+}
+
+impl Blob {
+    pub(crate) fn digest(&self) -> Digest {
+        *self.digest.get_or_init(|| Digest::of(&self.bytes))
+    }
 }
 
 impl From<Vec<u8>> for Blob {
     fn from(bytes: Vec<u8>) -> Self {
-        let digest = Digest::of(&bytes);
-        Self { bytes, digest }
+        Self {
+            bytes,
+            digest: OnceLock::new(),
+        }
     }
 }
 

@@ -16,10 +16,11 @@ use crate::guest::host::{self, GuestSetup};
 use crate::guest::script::{Observed, Script, Setup};
 use crate::guest::snapshot;
 use crate::inputs::runtime;
-use crate::inputs::stdlib::{self, StdlibSource};
+use crate::inputs::stdlib;
 use crate::packages::bytecode::Source;
 use crate::packages::embed::{self, Selection};
 use crate::wasm::bodies::{self, Bodies};
+use crate::wasm::complete;
 use crate::wasm::fuse::{self, Fused};
 use crate::wasm::link::Extension;
 use crate::wasm::validate::validate;
@@ -69,7 +70,6 @@ impl Workbench {
     pub(crate) fn with_extensions(version: &str, extensions: &[Extension]) -> Self {
         let files = runtime::library_files(&package(version)).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let archive = StdlibSource::Embedded.archive().unwrap().unwrap();
         std::fs::create_dir(folder.path().join("site-packages")).unwrap();
         for Extension { library, .. } in extensions {
             // It has to be there, and is not read.
@@ -79,7 +79,7 @@ impl Workbench {
         Self {
             linked: link::link(&runtime::load(&files, true).unwrap(), extensions).unwrap(),
             engine: engine::engine(Compiler::Winch).unwrap(),
-            stdlib: stdlib::unpack_stdlib(&archive, folder.path()).unwrap(),
+            stdlib: stdlib::unpack_stdlib(stdlib::EMBEDDED_STDLIB, folder.path()).unwrap(),
             folder,
         }
     }
@@ -207,8 +207,8 @@ impl Workbench {
 
     /// Takes snapshots, and says what was noticed, or why there is none.
     pub(crate) fn take(&self, plans: &[Plan<'_>]) -> Vec<Result<Taken<'_>, Error>> {
-        let skeleton = bodies::skeleton(&self.linked).unwrap();
-        let instrumented = snapshot::instrument(&skeleton).unwrap();
+        let bare = complete::bare(&self.linked).unwrap();
+        let instrumented = snapshot::instrument(&bare, &self.linked).unwrap();
         let code = Code::new(self, instrumented.skeleton.clone());
         let take = |plan: &Plan<'_>| {
             let [imports, on_restore] = [plan.imports, plan.on_restore]
@@ -237,8 +237,8 @@ impl Workbench {
                     draws::places(component, &plan.limited(guest_setup), &script)
                 })?,
             };
-            let whole = bodies::with_bodies(&taken, &self.linked).unwrap();
-            let whole = initialize::restore_initialize(&whole).unwrap().into_owned();
+            let bare = initialize::restore_initialize(&taken.component).unwrap();
+            let whole = complete::completed(&bare, &self.linked, &taken.images).unwrap();
             Ok(Taken {
                 restorable: Restorable {
                     code: Code::new(self, whole.clone()),

@@ -66,23 +66,7 @@ pub(crate) fn without_bodies(module: &[u8]) -> Result<Vec<u8>> {
     Ok(out)
 }
 
-/// `skeleton` (or what wizer made of it) with all bodies of `component` back.
-///
-/// Modules are matched by their position: wizer keeps their order and appends
-/// its own accessor module, which stays as it is.
-pub(crate) fn with_bodies(skeleton: &[u8], component: &[u8]) -> Result<Vec<u8>> {
-    let codes = codes(component)?;
-    sections::map_section(skeleton, id::CODE, |position, stub, out| {
-        let code = codes.get(position).copied().flatten();
-        if let Some(code) = code {
-            same_functions(position, stub, code)?;
-        }
-        sections::push(out, id::CODE, code.unwrap_or(stub));
-        Ok(())
-    })
-}
-
-/// What to compile in place of [`with_bodies`]: only `bodies`, and only the table
+/// What to compile in place of the whole component: only `bodies`, and only the table
 /// entries that lead to them.
 pub(crate) fn runnable(skeleton: &[u8], component: &[u8], bodies: Bodies) -> Result<Vec<u8>> {
     let profile = Profile::recorded()?;
@@ -363,13 +347,6 @@ pub(crate) fn is_fused(component: &[u8]) -> Result<bool> {
 }
 
 /// The code section of each core module, `None` for a module without one.
-fn codes(component: &[u8]) -> Result<Vec<Option<&[u8]>>> {
-    sections::core_modules(component)?
-        .into_iter()
-        .map(code)
-        .collect()
-}
-
 /// A code section of as many functions, all of which trap.
 fn traps(code: &[u8]) -> Result<Vec<u8>> {
     let count = function_count(code)?;
@@ -394,6 +371,7 @@ mod record;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wasm::complete::completed;
 
     /// A module that calls, stores and exports a function that is kept (`$hot`)
     /// and one that is not (`$cold`), and another that imports from it.
@@ -434,12 +412,12 @@ mod tests {
 
     fn trimmed_first_module(hot: Option<&[bool]>) -> Vec<u8> {
         let component = component();
-        let new = sections::map_core_modules(&component, &mut |position, module| {
-            let code = codes(&component)?[position];
-            match (position, code) {
-                (0, Some(code)) => trimmed(0, module, code, hot).map(Some),
-                _ => Ok(None),
-            }
+        let new = sections::map_core_modules(&component, &mut |position, module| match (
+            position,
+            code(module)?,
+        ) {
+            (0, Some(code)) => trimmed(0, module, code, hot).map(Some),
+            _ => Ok(None),
         })
         .unwrap();
         valid(&new);
@@ -465,7 +443,7 @@ mod tests {
         let skeleton = skeleton(&component).unwrap();
         valid(&skeleton);
         assert_ne!(skeleton, component);
-        assert_eq!(with_bodies(&skeleton, &component).unwrap(), component);
+        assert_eq!(completed(&skeleton, &component, &[]).unwrap(), component);
     }
 
     #[test]
@@ -479,7 +457,11 @@ mod tests {
     #[test]
     fn a_snapshot_of_another_component_is_refused() {
         let other = wat::parse_str("(component (core module (func)))").unwrap();
-        assert!(with_bodies(&skeleton(&component()).unwrap(), &other).is_err());
+        let more = wat::parse_str(
+            "(component (core module (func) (func) (func) (func) (func) (func) (func) (func)))",
+        )
+        .unwrap();
+        assert!(completed(&skeleton(&other).unwrap(), &more, &[]).is_err());
     }
 
     #[test]
@@ -560,7 +542,8 @@ mod tests {
     fn python_calls_through_tables_and_never_reads_them() {
         for version in ["0.5.0", "0.14.0"] {
             let linked = crate::testing::Workbench::new(version).linked;
-            for code in codes(&linked).unwrap().into_iter().flatten() {
+            let modules = sections::core_modules(&linked).unwrap().into_iter();
+            for code in modules.filter_map(|module| code(module).unwrap()) {
                 let readers = bodies(code).unwrap().into_par_iter().filter(|range| {
                     FunctionBody::new(BinaryReader::new(&code[range.clone()], 0))
                         .get_operators_reader()

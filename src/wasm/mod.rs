@@ -2,9 +2,11 @@
 
 pub(crate) mod bodies;
 pub(crate) mod callees;
+pub(crate) mod complete;
 pub(crate) mod dylink;
 pub(crate) mod environ;
 pub(crate) mod fuse;
+pub(crate) mod image;
 pub(crate) mod initialize;
 pub(crate) mod link;
 pub(crate) mod profile;

@@ -262,14 +262,23 @@ pub(crate) fn function_count(code: &[u8]) -> Result<u32> {
 
 /// How many functions a module of these sections imports: their indices come first.
 pub(crate) fn imported_functions(sections: &[Section<'_>]) -> Result<u32> {
+    imported(sections, |ty| {
+        matches!(ty, TypeRef::Func(_) | TypeRef::FuncExact(_))
+    })
+}
+
+/// How many memories a module of these sections imports: their indices come first.
+pub(crate) fn imported_memories(sections: &[Section<'_>]) -> Result<u32> {
+    imported(sections, |ty| matches!(ty, TypeRef::Memory(_)))
+}
+
+fn imported(sections: &[Section<'_>], counts: impl Fn(&TypeRef) -> bool) -> Result<u32> {
     let mut count = 0;
     for section in sections {
         if section.id == module_id::IMPORT {
             let reader = ImportSectionReader::new(BinaryReader::new(section.data, 0))?;
             for import in reader.into_imports() {
-                if let TypeRef::Func(_) | TypeRef::FuncExact(_) = import?.ty {
-                    count += 1;
-                }
+                count += u32::from(counts(&import?.ty));
             }
         }
     }

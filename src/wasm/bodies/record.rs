@@ -17,9 +17,10 @@ use crate::guest::host::{self, GuestSetup};
 use crate::guest::script::Script;
 use crate::guest::snapshot;
 use crate::inputs::runtime;
-use crate::inputs::stdlib::{self, StdlibSource};
+use crate::inputs::stdlib;
 use crate::packages::embed::{self, Selection};
 use crate::testing::native;
+use crate::wasm::complete;
 use crate::wasm::{initialize, link};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -187,11 +188,13 @@ fn run(
     scripts: &[String],
     finalize: bool,
 ) -> Vec<Vec<usize>> {
-    let instrumented_for_coverage = with_coverage(component).unwrap();
-    let instrumented = snapshot::instrument(&instrumented_for_coverage).unwrap();
+    let counting = with_coverage(component).unwrap();
+    let bare = complete::bare(&counting).unwrap();
+    let instrumented = snapshot::instrument(&bare, &counting).unwrap();
+    let code = runnable(&instrumented.skeleton, &counting, Bodies::All).unwrap();
     let engine = engine::engine(Compiler::Winch).unwrap();
-    let compiled = snapshot::compile(&engine, Compiler::Winch, &instrumented.skeleton).unwrap();
-    let snapshot = snapshot::record(
+    let compiled = snapshot::compile(&engine, Compiler::Winch, &code).unwrap();
+    let taken = snapshot::record(
         &instrumented,
         &compiled,
         &guest_setup(stdlib, site_packages),
@@ -201,6 +204,7 @@ fn run(
         finalize,
     )
     .unwrap_or_else(|failure| panic!("{:?}", failure.into_error()));
+    let snapshot = complete::completed(&taken.component, &counting, &taken.images).unwrap();
     covered(&snapshot, component).unwrap()
 }
 
@@ -239,8 +243,8 @@ fn execute_scripts() -> Vec<String> {
 }
 
 fn plain_snapshot(linked: &[u8], stdlib: &Path, imports: &[String]) -> Vec<u8> {
-    let skeleton = skeleton(linked).unwrap();
-    let instrumented = snapshot::instrument(&skeleton).unwrap();
+    let bare = complete::bare(linked).unwrap();
+    let instrumented = snapshot::instrument(&bare, linked).unwrap();
     let code = runnable(&instrumented.skeleton, linked, Bodies::All).unwrap();
     let engine = engine::engine(Compiler::Winch).unwrap();
     let compiled = snapshot::compile(&engine, Compiler::Winch, &code).unwrap();
@@ -261,8 +265,8 @@ fn plain_snapshot(linked: &[u8], stdlib: &Path, imports: &[String]) -> Vec<u8> {
         &script,
     );
     let (taken, ..) = taken.unwrap_or_else(|failure| panic!("{:?}", failure.into_error()));
-    let whole = with_bodies(&taken, linked).unwrap();
-    initialize::restore_initialize(&whole).unwrap().into_owned()
+    let bare = initialize::restore_initialize(&taken.component).unwrap();
+    complete::completed(&bare, linked, &taken.images).unwrap()
 }
 
 /// An extension module, and the file that Python looks for before it opens it.
@@ -295,8 +299,7 @@ const SHORT: usize = 8;
 fn record_profiles() {
     let packages = std::env::var_os("ERYX_PREINIT_RECORD").expect("ERYX_PREINIT_RECORD is set");
     let stdlib_dir = tempfile::tempdir().unwrap();
-    let archive = StdlibSource::Embedded.archive().unwrap().unwrap();
-    let stdlib = stdlib::unpack_stdlib(&archive, stdlib_dir.path()).unwrap();
+    let stdlib = stdlib::unpack_stdlib(stdlib::EMBEDDED_STDLIB, stdlib_dir.path()).unwrap();
     let selection = Selection {
         exclude: &Config::default().embed_exclude,
         sources: true,
