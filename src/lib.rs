@@ -9,7 +9,7 @@
 //! imports = ["json", "re"]
 //!
 //! [build-dependencies]
-//! eryx-preinit-build = "0.1"
+//! eryx-preinit-build = "0.2"
 //! ```
 //!
 //! ```no_run
@@ -142,7 +142,7 @@ macro_rules! run_with_eryx {
 /// touched; snapshots that do not fail are written all the same.
 ///
 /// # Errors
-/// One [`Error`] variant a stage; its `Debug` is the report to show.
+/// An [`Error`] says at which [`Stage`]; its `Debug` is the report to show.
 pub fn run() -> Result<Artifacts, Error> {
     Builder::from_env()?.build()
 }

@@ -57,7 +57,8 @@ fn from_nothing_to_fresh_to_changed_imports() {
     project.block("[package.metadata.eryx]\nimports = [\"json\", \"re\"]");
     let back = project.cargo(&["run", "-vv"], &[]).succeeded();
     assert_eq!(first.value("sha256"), back.value("sha256"));
-    assert!(back.stderr().contains("snapshot: from the cache"));
+    let stderr = back.stderr();
+    assert!(stderr.contains("snapshot: from the cache"), "{stderr}");
 }
 
 #[test]

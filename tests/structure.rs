@@ -205,3 +205,30 @@ fn the_reader_of_paths_reads_them() {
         "use crate::a::{self, B, c::D};\nuse crate::e::F;\nlet x = crate::g::h(1);\nmy_crate::x";
     assert_eq!(paths(code), ["a::self", "a::B", "a::c::D", "e::F", "g::h"]);
 }
+
+/// `.ci/run` compares the Rust that compiles all this with the one in the first of these.
+#[test]
+fn both_published_crates_have_one_version_and_one_oldest_rust() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let lines = |file: &str, key: &str| -> Vec<String> {
+        let text = std::fs::read_to_string(root.join(file)).unwrap();
+        let lines = text.lines().filter(|line| line.starts_with(key));
+        lines.map(str::to_owned).collect()
+    };
+    for key in ["version", "rust-version"] {
+        let shared = format!("{key}.workspace = true");
+        let host = lines("host/Cargo.toml", key);
+        assert_eq!(host, std::slice::from_ref(&shared));
+        let all = lines("Cargo.toml", key);
+        assert!(all.len() == 2 && all[1] == shared, "{all:?}");
+        let number = all[0].split('"').nth(1).unwrap();
+        let documents = match key {
+            "version" => ["CHANGELOG.md", "host/CHANGELOG.md"],
+            _ => ["CONTRIBUTING.md", "docs/configuration.md"],
+        };
+        for document in documents {
+            let text = std::fs::read_to_string(root.join(document)).unwrap();
+            assert!(text.contains(number), "{document} does not say {number}");
+        }
+    }
+}

@@ -12,6 +12,7 @@ use std::time::Duration;
 #[non_exhaustive]
 pub enum Error {
     /// The code raised an exception, or does not compile. The sandbox goes on.
+    #[non_exhaustive]
     Python {
         /// Python's traceback, as Python prints it: to `sys.stderr`, where what the code
         /// itself wrote there stands before it.
@@ -19,6 +20,7 @@ pub enum Error {
     },
     /// Python asked for more memory than it may have, and the execution failed. The
     /// sandbox goes on after a `MemoryError`, and has ended after anything else.
+    #[non_exhaustive]
     MemoryLimit {
         /// The limit in bytes.
         bytes: u64,
@@ -27,16 +29,19 @@ pub enum Error {
         traceback: String,
     },
     /// The execution took longer than it may. The sandbox has ended.
+    #[non_exhaustive]
     TimeLimit {
         /// The limit.
         limit: Duration,
     },
     /// The execution took more instructions than it may. The sandbox has ended.
+    #[non_exhaustive]
     FuelLimit {
         /// The limit in units of Wasmtime's fuel.
         fuel: u64,
     },
     /// The execution printed more than it may. The sandbox has ended.
+    #[non_exhaustive]
     OutputLimit {
         /// The limit in bytes, of both streams together.
         bytes: u64,
@@ -45,12 +50,14 @@ pub enum Error {
     },
     /// The code ended the interpreter, for example by `os._exit()`. The sandbox has
     /// ended.
+    #[non_exhaustive]
     Exit {
         /// The status the code gave.
         status: i32,
     },
     /// The code crashed the interpreter, for example by exhausting the stack. The
     /// sandbox has ended.
+    #[non_exhaustive]
     Crash {
         /// What Wasmtime says.
         source: wasmtime::Error,
@@ -59,6 +66,7 @@ pub enum Error {
     /// before it was done. Make another one.
     Ended,
     /// A limit was asked for that the native code was not compiled for.
+    #[non_exhaustive]
     NotCompiledFor {
         /// The method that sets the limit.
         limit: &'static str,
@@ -66,6 +74,7 @@ pub enum Error {
         key: &'static str,
     },
     /// A folder could not be mounted.
+    #[non_exhaustive]
     Mount {
         /// The folder.
         folder: PathBuf,
@@ -76,11 +85,13 @@ pub enum Error {
     },
     /// The snapshot cannot be loaded: it is damaged, or made for another processor,
     /// another Wasmtime or other settings, or it is no Python.
+    #[non_exhaustive]
     Load {
         /// What Wasmtime says.
         source: wasmtime::Error,
     },
     /// No instance could be made.
+    #[non_exhaustive]
     Instantiate {
         /// What Wasmtime says.
         source: wasmtime::Error,

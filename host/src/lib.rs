@@ -6,10 +6,10 @@
 //! precompile = true
 //!
 //! [build-dependencies]
-//! eryx-preinit-build = "0.1"
+//! eryx-preinit-build = "0.2"
 //!
 //! [dependencies]
-//! eryx-preinit = "0.1"
+//! eryx-preinit = "0.2"
 //! ```
 //!
 //! ```ignore

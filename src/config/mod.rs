@@ -8,6 +8,7 @@
 //! Values set through the [`Builder`](crate::Builder) pass the same checks.
 
 mod fields;
+mod links;
 mod parts;
 mod paths;
 mod precompile;

@@ -1,5 +1,6 @@
 //! Whether paths lead to what they should, and what was meant if they do not.
 
+use super::links::only_links_problem;
 use super::suggest::nearest;
 use super::text::{show, show_path};
 use std::fs;
@@ -135,7 +136,7 @@ pub(super) fn package_path_problem(path: &Path) -> Option<String> {
         };
     }
     match look(path, None) {
-        Ok(FileType::Folder) => None,
+        Ok(FileType::Folder) => only_links_problem(path, "name a wheel or modules (`.py`)"),
         Ok(FileType::File) => {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             if name.ends_with(".so") {
@@ -262,14 +263,15 @@ pub(super) fn stdlib_path_problem(path: &Path) -> Option<String> {
     match look(path, None) {
         Ok(FileType::Folder) => {
             let lacks = missing(path);
-            (!lacks.is_empty()).then(|| {
-                format!(
-                    "{} is not the Python standard library: it holds {}{}",
-                    show_path(path),
-                    lacks.join(" and "),
-                    one_level_off(path, |folder| missing(folder).is_empty())
-                )
-            })
+            if lacks.is_empty() {
+                return only_links_problem(path, "name a `.tar.zst` archive of it");
+            }
+            Some(format!(
+                "{} is not the Python standard library: it holds {}{}",
+                show_path(path),
+                lacks.join(" and "),
+                one_level_off(path, |folder| missing(folder).is_empty())
+            ))
         }
         Ok(FileType::File) => {
             let archive = path
@@ -289,7 +291,9 @@ pub(super) fn stdlib_path_problem(path: &Path) -> Option<String> {
 
 pub(super) fn site_packages_path_problem(path: &Path) -> Option<String> {
     match look(path, Some(FileType::Folder)) {
-        Ok(FileType::Folder) => None,
+        Ok(FileType::Folder) => {
+            only_links_problem(path, "install copies (with uv, `UV_LINK_MODE=copy`)")
+        }
         Ok(FileType::File) => {
             let hint = if path.extension().is_some_and(|end| end == "whl") {
                 "; name the wheel in `packages`"

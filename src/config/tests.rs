@@ -882,6 +882,31 @@ fn stdlib_folders() {
     );
 }
 
+#[cfg(unix)]
+#[test]
+fn folders_of_links_are_told_what_to_name_instead() {
+    let dir = Scratch::new();
+    dir.folder("forest/encodings");
+    dir.file("os.py");
+    std::os::unix::fs::symlink(dir.0.join("os.py"), dir.0.join("forest/os.py")).unwrap();
+    let forest = dir.0.join("forest");
+    for (problem, instead) in [
+        (stdlib_path_problem(&forest), "`.tar.zst`"),
+        (package_path_problem(&forest), "a wheel or modules"),
+        (site_packages_path_problem(&forest), "install copies"),
+    ] {
+        let problem = dir.short(problem);
+        assert!(
+            problem.starts_with("`forest` holds only links"),
+            "{problem}"
+        );
+        assert!(problem.contains(instead), "{problem}");
+    }
+    // One file of its own, and it is taken as it is.
+    dir.file("forest/encodings/utf_8.py");
+    assert_eq!(stdlib_path_problem(&forest), None);
+}
+
 #[test]
 fn missing_paths_name_the_missing_part() {
     let dir = Scratch::new();

@@ -8,6 +8,7 @@ use crate::guest::alarm::block_on;
 use crate::guest::failure::Failure;
 use crate::guest::host::GuestSetup;
 use crate::guest::instance::Guest;
+use crate::guest::live_objects::{self, Module, Objects};
 use crate::guest::output::Mark;
 use crate::guest::script::Script;
 use serde::Serialize;
@@ -15,7 +16,6 @@ use std::time::Instant;
 use wasmtime::component::Component;
 
 const IMPORT_TIMES: &str = include_str!("import_times.py");
-const LIVE_OBJECTS: &str = include_str!("live_objects.py");
 
 /// A module that was loaded, and those that were because of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -29,26 +29,13 @@ pub(crate) struct Import {
     pub(crate) imports: Vec<Import>,
 }
 
-/// The objects of one type.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Objects {
-    #[serde(rename = "type")]
-    pub(crate) kind: String,
-    pub(crate) count: u64,
-    /// As `sys.getsizeof` counts.
-    pub(crate) bytes: u64,
-}
-
 /// What was measured.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Measured {
     pub(crate) imports: Vec<Import>,
     /// The largest first.
     pub(crate) objects: Vec<Objects>,
-    /// How large the archive of what Python may import is, if there is one.
-    pub(crate) embedded_bytes: Option<u64>,
-    /// Why there is nothing, if it could not be measured.
-    pub(crate) failed: Option<String>,
+    pub(crate) modules: Vec<Module>,
 }
 
 /// Runs the script in an instance of its own.
@@ -65,13 +52,13 @@ pub(crate) fn measure(
         times.map_err(failed)?;
         let (timing, _) = guest.run_script(guest_setup, script).await?;
         guest.store.data().take_marks();
-        let live = guest.execute(LIVE_OBJECTS, "live objects").await?;
+        let live = guest.execute(live_objects::SCRIPT, "live objects").await?;
         live.map_err(failed)?;
+        let marks = guest.store.data().take_marks();
         Ok(Measured {
             imports: tree(&timing.marks),
-            objects: objects(&guest.store.data().take_marks()),
-            embedded_bytes: script.embedded.map(|archive| archive.len() as u64),
-            failed: None,
+            objects: live_objects::objects(&marks),
+            modules: live_objects::modules(&marks),
         })
     })
 }
@@ -107,20 +94,6 @@ fn tree(marks: &[Mark]) -> Vec<Import> {
     done
 }
 
-fn objects(marks: &[Mark]) -> Vec<Objects> {
-    let read = |(_, line): &Mark| {
-        let mut parts = line.strip_prefix('o')?.split('\t');
-        Some(Objects {
-            kind: parts.next()?.to_owned(),
-            count: parts.next()?.parse().ok()?,
-            bytes: parts.next()?.parse().ok()?,
-        })
-    };
-    let mut objects: Vec<_> = marks.iter().filter_map(read).collect();
-    objects.sort_by(|a, b| (b.bytes, &a.kind).cmp(&(a.bytes, &b.kind)));
-    objects
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,15 +116,5 @@ mod tests {
         assert_eq!((imports[0].cumulative_ms, imports[0].own_ms), (40.0, 20.0));
         assert_eq!(imports[0].imports[0].name, "a.b");
         assert_eq!(imports[0].imports[0].start_ms, 10.0);
-    }
-
-    #[test]
-    fn the_largest_type_comes_first() {
-        let now = Instant::now();
-        let lines = ["oa\t1\t5", "ob\t2\t9", "obad\tx\t1", ">import"];
-        let marks = lines.map(|line| (now, line.to_owned()));
-        let objects = objects(&marks);
-        let kinds: Vec<_> = objects.iter().map(|o| o.kind.as_str()).collect();
-        assert_eq!(kinds, ["b", "a"]);
     }
 }

@@ -17,6 +17,7 @@ pub(crate) mod import_times;
 pub(crate) mod instance;
 pub(crate) mod limits;
 pub(crate) mod linker;
+pub(crate) mod live_objects;
 pub(crate) mod output;
 pub(crate) mod random;
 pub(crate) mod reseed;

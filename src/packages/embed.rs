@@ -27,7 +27,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 /// Words of a member in front of its name.
-const WORDS: usize = 8;
+pub(super) const WORDS: usize = 8;
 /// 6 gives 3 per cent less, and takes half as long again, which counts in a build script
 /// without optimisation.
 const LEVEL: u32 = 3;
@@ -99,7 +99,7 @@ fn member(
         return Ok(None);
     };
     let relative = parts.join("/");
-    if excluded(&relative, selection.exclude) {
+    if excluded_by(&relative, selection.exclude).is_some() {
         return Ok(None);
     }
     let mut name = format!("{guest_path}/{relative}");
@@ -126,9 +126,9 @@ fn member(
     }))
 }
 
-/// Whether the file `relative` belongs to one of the modules `exclude`.
-fn excluded(relative: &str, exclude: &[String]) -> bool {
-    exclude.iter().any(|module| {
+/// Of the modules `exclude`, the one that the file `relative` belongs to.
+pub(super) fn excluded_by<'e>(relative: &str, exclude: &'e [String]) -> Option<&'e String> {
+    exclude.iter().find(|module| {
         let rest = relative.strip_prefix(&module.replace('.', "/"));
         rest.is_some_and(|rest| {
             rest.starts_with('/') || (rest.starts_with('.') && !rest.contains('/'))
@@ -190,7 +190,7 @@ fn written(members: &[Member]) -> Option<Vec<u8>> {
 
 /// The members' words of an archive, its names, and the rest. What is not as [`written`]
 /// writes it has none.
-fn taken_apart(archive: &[u8]) -> Option<(Vec<u32>, &[u8], &[u8])> {
+pub(super) fn taken_apart(archive: &[u8]) -> Option<(Vec<u32>, &[u8], &[u8])> {
     let (words, _) = archive.as_chunks::<4>();
     let mut words = words.iter().map(|word| u32::from_le_bytes(*word));
     let count = usize::try_from(words.next()?).ok()?;

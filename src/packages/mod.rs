@@ -3,6 +3,7 @@
 pub(crate) mod bytecode;
 pub(crate) mod contents;
 pub(crate) mod embed;
+pub(crate) mod embed_list;
 pub(crate) mod libraries;
 pub(crate) mod merge;
 pub(crate) mod namespace;

@@ -160,12 +160,15 @@ impl Attempts<'_> {
     ///
     /// # Errors
     /// What running Python failed with.
-    pub(crate) fn measure(&self, engines: &[(Compiler, Engine)]) -> Result<Measured, Error> {
+    pub(crate) fn measure(
+        &self,
+        engines: &[(Compiler, Engine)],
+        embedded: Option<&[u8]>,
+    ) -> Result<Measured, Error> {
         let empty = tempfile::tempdir()
             .map_err(|e| Error::io("create a temporary folder in", &std::env::temp_dir(), e))?;
         let setup = self.setup(empty.path());
-        let embedded = embed::archive(self.cx, self.keys, &self.bytecode.mounts)?;
-        let script = self.script(embedded.as_deref());
+        let script = self.script(embedded);
         let mut last = Stage::Engine.error(Report::new("no compiler to try"));
         for (compiler, engine) in engines {
             match snapshot::compile(engine, *compiler, self.linked.bytes()) {

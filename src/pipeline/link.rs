@@ -126,7 +126,13 @@ fn fused(cx: &Context<'_>, linked: Vec<u8>) -> Result<Vec<u8>, Error> {
 }
 
 /// The extension modules, and the libraries they need.
-fn extensions(site_packages: &SitePackages, strip: bool) -> Result<Vec<Extension>, Error> {
+///
+/// # Errors
+/// [`Stage::Io`] when one cannot be read, [`Stage::Transform`] when it is damaged.
+pub(crate) fn extensions(
+    site_packages: &SitePackages,
+    strip: bool,
+) -> Result<Vec<Extension>, Error> {
     let libraries = site_packages.report.libraries.par_iter();
     libraries
         .map(|library| {

@@ -16,12 +16,12 @@ pub(crate) mod context;
 pub(crate) mod embed;
 pub(crate) mod keys;
 pub(crate) mod link;
+pub(crate) mod measure;
 pub(crate) mod native;
 
 use crate::error::{Error, Report, Stage};
 use crate::guest::engine::{self, Compiler};
 use crate::guest::environment::{SITE_PACKAGES, STDLIB};
-use crate::guest::import_times::Measured;
 use crate::inputs::locate::Inputs;
 use crate::inputs::read::ReadInputs;
 use crate::inputs::stdlib;
@@ -34,6 +34,7 @@ use crate::pipeline::context::Context;
 use crate::pipeline::keys::{Content, Keys};
 use crate::pipeline::link::Linked;
 use crate::pipeline::native::{NativeCode, NativePlan};
+use crate::report::Measurements;
 use crate::store::cache::{Entry, EntryKind, Lock, Made};
 use crate::store::digest::Blob;
 use std::path::{Path, PathBuf};
@@ -53,7 +54,7 @@ pub(crate) struct Built {
     /// What a person should know, for as long as the result is used.
     pub(crate) warnings: Vec<String>,
     /// For the report, if one is wanted.
-    pub(crate) measured: Option<Measured>,
+    pub(crate) measured: Option<Measurements>,
 }
 
 /// Runs every step, as far as the cache does not have what it makes.
@@ -97,15 +98,12 @@ pub(crate) fn run(
     let measured = cx.config.report.then(|| {
         let measure = || measure(inputs, read, &packages, &stdlib, &bytecode, &engines);
         let measured = cx.log.timed("measure for the report", measure);
-        measured.unwrap_or_else(|error| {
-            let failed = format!("the report lacks imports and objects: {error:?}");
+        let measured = measured.unwrap_or_else(|error| Measurements::none(&error));
+        for failed in &measured.failed {
             cx.cache.trouble(failed.clone());
-            cx.log.say(&failed);
-            Measured {
-                failed: Some(failed),
-                ..Measured::default()
-            }
-        })
+            cx.log.say(failed);
+        }
+        measured
     });
     let native = match native {
         Some(plan) => Some(native::compile(cx, plan, &packages.keys, &snapshot.blob)?),
@@ -278,7 +276,7 @@ fn take_snapshot(
     })
 }
 
-/// What the imports take and make, measured apart from the snapshot.
+/// What a report says and a snapshot does not.
 fn measure(
     inputs: &Inputs,
     read: &ReadInputs,
@@ -286,7 +284,7 @@ fn measure(
     stdlib: &Path,
     bytecode: &Bytecode<'_>,
     engines: &[(Compiler, Engine)],
-) -> Result<Measured, Error> {
+) -> Result<Measurements, Error> {
     let cx = bytecode.cx;
     let keys = &packages.keys;
     let made_now;
@@ -302,12 +300,12 @@ fn measure(
         site_packages: &packages.site_packages,
         setup: read.setup.as_ref(),
     };
-    Attempts {
+    let attempts = Attempts {
         cx,
         keys,
         linked,
         bytecode,
         guest,
-    }
-    .measure(engines)
+    };
+    Ok(measure::measure(inputs, &attempts, engines))
 }

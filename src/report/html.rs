@@ -1,5 +1,8 @@
 //! The report as a page.
 
+mod bytes;
+mod embedded;
+
 use crate::guest::import_times::Import;
 use crate::report::model::BuildReport;
 use crate::report::svg::{self, escape};
@@ -27,9 +30,8 @@ pub(crate) fn page(report: &BuildReport) -> String {
     warnings(&mut page, report);
     stages(&mut page, report);
     imports(&mut page, report);
-    sizes(&mut page, report);
-    objects(&mut page, report);
-    embedded(&mut page, report);
+    bytes::bytes(&mut page, report);
+    embedded::embedded(&mut page, report);
     page.push_str("</body>\n</html>\n");
     page
 }
@@ -84,50 +86,6 @@ fn imports(page: &mut String, report: &BuildReport) {
     table(page, &rows.collect::<Vec<_>>());
 }
 
-fn sizes(page: &mut String, report: &BuildReport) {
-    page.push_str(
-        "<h2>Bytes</h2>\n<p>The code is of all libraries together: once linked, they are not \
-         told apart. Memory holds the libraries' data, Python's objects, and what is embedded.\
-         </p>\n",
-    );
-    let rows = report.sizes.iter();
-    let rows = rows.map(|size| (size.part.into(), size.bytes as f64, megabytes(size.bytes)));
-    table(page, &rows.collect::<Vec<_>>());
-}
-
-fn objects(page: &mut String, report: &BuildReport) {
-    if report.objects.is_empty() {
-        return;
-    }
-    page.push_str(
-        "<h2>Live objects</h2>\n<p>What the garbage collector knows, and what that refers to, \
-         by type. Memory that C code took for itself is not counted.</p>\n",
-    );
-    let rows = report.objects.iter().take(LINES_SHOWN).map(|objects| {
-        let value = format!("{} ({})", megabytes(objects.bytes), objects.count);
-        (objects.kind.clone(), objects.bytes as f64, value)
-    });
-    table(page, &rows.collect::<Vec<_>>());
-}
-
-fn embedded(page: &mut String, report: &BuildReport) {
-    let embedded = &report.embedded;
-    let _ = writeln!(
-        page,
-        "<h2>Embedded</h2>\n<p><code>embed = \"{}\"</code></p>",
-        embedded.embed
-    );
-    if let Some(bytes) = embedded.bytes {
-        let sources = if embedded.sources { "with" } else { "without" };
-        let excluded = escape(&embedded.excluded.join(", "));
-        let _ = writeln!(
-            page,
-            "<p>An archive of {}, {sources} sources. Left out: {excluded}.</p>",
-            megabytes(bytes)
-        );
-    }
-}
-
 /// Names, bars, and what the bars say.
 fn table(page: &mut String, rows: &[Row]) {
     let most = rows.iter().map(|row| row.1).fold(0.0, f64::max);
@@ -162,32 +120,63 @@ fn megabytes(bytes: u64) -> String {
 mod tests {
     use super::page;
     use crate::config::Config;
-    use crate::guest::import_times::{Import, Measured, Objects};
+    use crate::guest::import_times::{Import, Measured};
+    use crate::guest::live_objects::{Module, Objects};
     use crate::log::Step;
-    use crate::report::{Facts, collect};
+    use crate::packages::embed_list::Part;
+    use crate::report::{Facts, Measurements, collect};
+    use crate::wasm::origins::Origin;
+
+    const EVIL: &str = "<script>\"'&";
+
+    /// Measurements in which every name is evil.
+    fn measurements() -> Measurements {
+        let part = || Part {
+            name: EVIL.to_owned(),
+            folder: "/site-packages".to_owned(),
+            files: 1,
+            bytes: 1,
+        };
+        let module = |name: &str| Module {
+            name: name.to_owned(),
+            count: 1,
+            bytes: 1,
+            bytecode: 1,
+        };
+        Measurements {
+            guest: Measured {
+                imports: vec![Import {
+                    name: EVIL.to_owned(),
+                    cumulative_ms: 1.0,
+                    own_ms: 1.0,
+                    ..Import::default()
+                }],
+                objects: vec![Objects {
+                    kind: EVIL.to_owned(),
+                    count: 1,
+                    bytes: 1,
+                }],
+                modules: vec![module(EVIL), module(&format!("{EVIL}.inner"))],
+            },
+            origins: vec![Origin {
+                library: EVIL.to_owned(),
+                functions: 1,
+                code: 1,
+                memory: Some(1..2),
+            }],
+            archive_bytes: Some(1),
+            embedded: vec![part()],
+            left_out: vec![part()],
+            failed: vec![EVIL.to_owned()],
+        }
+    }
 
     #[test]
     fn every_name_in_the_page_is_escaped() {
-        let evil = || "<script>\"'&".to_owned();
-        let measured = Measured {
-            imports: vec![Import {
-                name: evil(),
-                cumulative_ms: 1.0,
-                own_ms: 1.0,
-                ..Import::default()
-            }],
-            objects: vec![Objects {
-                kind: evil(),
-                count: 1,
-                bytes: 1,
-            }],
-            embedded_bytes: Some(1),
-            failed: None,
-        };
         let config = Config {
             embed: crate::config::Embed::All,
-            embed_exclude: vec![evil()],
-            output: evil(),
+            embed_exclude: vec![EVIL.to_owned()],
+            output: EVIL.to_owned(),
             ..Config::default()
         };
         let report = collect(&Facts {
@@ -195,19 +184,25 @@ mod tests {
             wasm: b"",
             seconds: 1.0,
             steps: vec![Step {
-                name: evil(),
+                name: EVIL.to_owned(),
                 seconds: 0.0,
                 cached: true,
             }],
-            measured: Some(&measured),
-            warnings: &[evil()],
+            measured: Some(&measurements()),
+            warnings: &[EVIL.to_owned()],
         });
         let text = page(&report);
         assert_eq!(text, page(&report));
         assert!(!text.contains("<script"), "{text}");
-        // Title, heading, warning, stage, flame's title, import, type, left out.
-        assert!(text.matches("&lt;script&gt;&quot;&#39;&amp;").count() >= 8);
+        // Title, heading, two warnings, stage, flame's title, import, library, package, its
+        // summary and two modules, type, left out, two parts.
+        let escaped = text.matches("&lt;script&gt;&quot;&#39;&amp;").count();
+        assert!(escaped >= 16, "{escaped}");
         let json: serde_json::Value = serde_json::from_str(&report.json()).unwrap();
-        assert_eq!(json["imports"][0]["name"], evil());
+        assert_eq!(json["imports"][0]["name"], EVIL);
+        assert_eq!(
+            json["packages"][0]["modules"][1]["name"],
+            format!("{EVIL}.inner")
+        );
     }
 }

@@ -4,9 +4,13 @@
 //! files or clocks.
 
 mod html;
+mod measurements;
+mod memory;
 mod model;
+mod modules;
 mod sizes;
 mod svg;
 
 pub(crate) use html::page;
+pub(crate) use measurements::Measurements;
 pub(crate) use model::{Facts, collect};

@@ -1,8 +1,13 @@
 //! What a report says. docs/report.md describes its shape as JSON.
 
 use crate::config::{Config, Embed};
-use crate::guest::import_times::{Import, Measured, Objects};
+use crate::guest::import_times::Import;
+use crate::guest::live_objects::Objects;
 use crate::log::Step;
+use crate::packages::embed_list::Part;
+use crate::report::measurements::Measurements;
+use crate::report::memory::{self, Area, Library};
+use crate::report::modules::{self, Package};
 use crate::report::sizes::{self, Size};
 use serde::Serialize;
 
@@ -16,7 +21,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) wasm: &'a [u8],
     pub(crate) seconds: f64,
     pub(crate) steps: Vec<Step>,
-    pub(crate) measured: Option<&'a Measured>,
+    pub(crate) measured: Option<&'a Measurements>,
     pub(crate) warnings: &'a [String],
 }
 
@@ -29,8 +34,11 @@ pub(crate) struct BuildReport {
     pub(super) seconds: f64,
     pub(super) stages: Vec<Step>,
     pub(super) sizes: Vec<Size>,
+    pub(super) libraries: Vec<Library>,
+    pub(super) memory: Vec<Area>,
     pub(super) imports: Vec<Import>,
     pub(super) objects: Vec<Objects>,
+    pub(super) packages: Vec<Package>,
     pub(super) embedded: Embedded,
     pub(super) warnings: Vec<String>,
 }
@@ -42,9 +50,13 @@ pub(crate) struct Embedded {
     pub(super) embed: &'static str,
     /// Of the archive in the snapshot.
     pub(super) bytes: Option<u64>,
-    /// What was left out of it.
+    /// What it leaves out, as it is configured.
     pub(super) excluded: Vec<String>,
     pub(super) sources: bool,
+    /// What the archive holds, by package.
+    pub(super) contents: Vec<Part>,
+    /// What Python finds only in folders that are mounted.
+    pub(super) left_out: Vec<Part>,
 }
 
 /// The report of a finished build.
@@ -53,20 +65,26 @@ pub(crate) fn collect(facts: &Facts<'_>) -> BuildReport {
     let measured = facts.measured.cloned().unwrap_or_default();
     let embeds = config.embed == Embed::All;
     let excluded = config.embed_exclude.iter().filter(|_| embeds);
+    let sizes = sizes::sizes(facts.wasm);
     BuildReport {
         version: VERSION,
         output: config.output.clone(),
         bytes: facts.wasm.len() as u64,
         seconds: facts.seconds,
         stages: facts.steps.clone(),
-        sizes: sizes::sizes(facts.wasm),
-        imports: measured.imports,
-        objects: measured.objects,
+        libraries: memory::libraries(facts.wasm, &measured.origins, &sizes),
+        memory: memory::areas(facts.wasm, &measured.origins),
+        sizes,
+        imports: measured.guest.imports,
+        objects: measured.guest.objects,
+        packages: modules::packages(&measured.guest.modules),
         embedded: Embedded {
             embed: config.embed.name(),
-            bytes: measured.embedded_bytes,
+            bytes: measured.archive_bytes,
             excluded: excluded.cloned().collect(),
             sources: embeds && config.embed_sources,
+            contents: measured.embedded,
+            left_out: measured.left_out,
         },
         warnings: facts
             .warnings

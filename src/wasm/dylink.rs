@@ -232,6 +232,11 @@ impl<'a> SharedLibrary<'a> {
             .any(|(symbol, _)| matches!(symbol, Symbol::Function(called, _) if *called == name))
     }
 
+    /// How many bytes its variables take.
+    pub(crate) fn memory_bytes(&self) -> u32 {
+        self.memory_bytes
+    }
+
     /// Any library, without a look at what it is for.
     pub(crate) fn read_base(bytes: &'a [u8]) -> Result<Self> {
         Self::read(&sections::parse(bytes)?.1)

@@ -9,6 +9,7 @@ pub(crate) mod fuse;
 pub(crate) mod image;
 pub(crate) mod initialize;
 pub(crate) mod link;
+pub(crate) mod origins;
 pub(crate) mod profile;
 #[cfg(test)]
 mod rewrite_tests;

@@ -48,9 +48,13 @@ pub fn shared(what: &str) -> PathBuf {
 /// This crate as packages in a registry depend on it. With the features of the tests:
 /// others would compile everything once more.
 pub const FROM_REGISTRY: &str = if cfg!(feature = "wheels") {
-    "{ version = \"0.1\", features = [\"wheels\"] }\n"
+    concat!(
+        "{ version = \"",
+        env!("CARGO_PKG_VERSION"),
+        "\", features = [\"wheels\"] }\n"
+    )
 } else {
-    "\"0.1\"\n"
+    concat!("\"", env!("CARGO_PKG_VERSION"), "\"\n")
 };
 
 /// A `--config` by which this crate is the one of the registry.
@@ -84,6 +88,11 @@ pub fn cache() -> PathBuf {
         let cache = shared("cache");
         for kind in ["snapshot", "native", "reuse", "verified"] {
             let _ = std::fs::remove_dir_all(cache.join(kind));
+        }
+        // Nor does what a script wrote there count as done.
+        let built = std::fs::read_dir(shared("target").join("debug/build"));
+        for folder in built.into_iter().flatten().flatten() {
+            let _ = std::fs::remove_dir_all(folder.path().join("out/eryx-preinit/stamps"));
         }
         cache
     });

@@ -55,7 +55,7 @@ async fn failures_are_exceptions_in_python() {
             "{runtime:?}: {output:?}"
         );
         let error = sandbox.execute("await fail()").await.unwrap_err();
-        let Error::Python { traceback } = error else {
+        let Error::Python { traceback, .. } = error else {
             panic!("{runtime:?}: {error:?}");
         };
         assert!(

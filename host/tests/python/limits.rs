@@ -16,7 +16,10 @@ async fn memory_is_bounded_and_python_goes_on_after_a_memory_error() {
             .execute("x = bytearray(200 << 20)")
             .await
             .unwrap_err();
-        let Error::MemoryLimit { bytes, traceback } = &error else {
+        let Error::MemoryLimit {
+            bytes, traceback, ..
+        } = &error
+        else {
             panic!("{runtime:?}: {error}");
         };
         assert_eq!(*bytes, 64 << 20);
@@ -62,7 +65,7 @@ async fn stopped_in_time(python: &Python, code: &str) {
     let started = Instant::now();
     let error = sandbox.execute(code).await.unwrap_err();
     assert!(
-        matches!(error, Error::TimeLimit { limit: reached } if reached == limit),
+        matches!(error, Error::TimeLimit { limit: reached, .. } if reached == limit),
         "{code}: {error}"
     );
     assert!(
@@ -113,7 +116,13 @@ async fn fuel_is_bounded_for_each_execution() {
         }
         let error = sandbox.execute("while True: pass").await.unwrap_err();
         assert!(
-            matches!(error, Error::FuelLimit { fuel: 300_000_000 }),
+            matches!(
+                error,
+                Error::FuelLimit {
+                    fuel: 300_000_000,
+                    ..
+                }
+            ),
             "{runtime:?}: {error}"
         );
         assert!(sandbox.has_ended());
@@ -142,7 +151,7 @@ async fn output_is_bounded_for_each_execution() {
             }
             let error = sandbox.execute(code).await.unwrap_err();
             assert!(
-                matches!(error, Error::OutputLimit { bytes: 1000, stream: s } if s == stream),
+                matches!(error, Error::OutputLimit { bytes: 1000, stream: s, .. } if s == stream),
                 "{runtime:?}, {code}: {error}"
             );
             let printed = sandbox.printed();
@@ -188,7 +197,7 @@ async fn code_that_ends_the_interpreter_ends_only_its_sandbox() {
         let expected = match (runtime, &error) {
             // It goes round in circles there.
             (Runtime::V0_5, Error::TimeLimit { .. }) => true,
-            (Runtime::V0_14, Error::Python { traceback }) => {
+            (Runtime::V0_14, Error::Python { traceback, .. }) => {
                 traceback.ends_with(
                     "SystemExit: 2
 ",
@@ -221,7 +230,7 @@ async fn recursion_without_end_is_an_exception() {
     for runtime in BOTH {
         let mut sandbox = runtime.python().sandbox().build().await.unwrap();
         let error = sandbox.execute("def f(): f()\nf()").await.unwrap_err();
-        let Error::Python { traceback } = error else {
+        let Error::Python { traceback, .. } = error else {
             panic!("{runtime:?}: {error:?}");
         };
         assert!(traceback.contains("RecursionError"), "{traceback}");

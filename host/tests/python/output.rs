@@ -48,7 +48,7 @@ async fn exceptions_come_with_their_traceback_and_what_was_printed() {
         let mut sandbox = runtime.python().sandbox().build().await.unwrap();
         let code = "def f(x):\n    return 1 / x\nprint('before')\nf(0)";
         let error = sandbox.execute(code).await.unwrap_err();
-        let Error::Python { traceback } = &error else {
+        let Error::Python { traceback, .. } = &error else {
             panic!("{runtime:?}: {error:?}");
         };
         for part in ["line 4, in <module>", "line 2, in f", "ZeroDivisionError"] {
