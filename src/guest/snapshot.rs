@@ -1,8 +1,9 @@
 //! Instrument → instantiate → import → finalize → snapshot.
 //!
 //! wasmtime-wizer adds exports that read every memory and global, and writes
-//! what it read there into a component that starts in that state. It is given the
-//! component without function bodies (`hot.rs`).
+//! the globals into a component that starts in that state. It is given the component
+//! without function bodies and contents of memories, which come back later
+//! (`wasm/complete.rs`).
 
 use crate::error::{Error, Report, Stage, caught};
 use crate::guest::alarm::block_on;

@@ -17,9 +17,8 @@
 //! functions exist only in code. Which functions to keep is thus a question of speed
 //! alone, and a wrong profile costs only time.
 //!
-//! wizer itself sees no bodies at all: it reads and writes exports, globals,
-//! memories and data, and would validate every body up to three times in a build
-//! script with debug assertions.
+//! wizer itself sees no bodies at all: it reads and writes exports and globals, and
+//! would validate every body up to three times in a build script with debug assertions.
 
 use crate::store::digest::Digest;
 pub(crate) use crate::wasm::profile::Bodies;
