@@ -204,6 +204,12 @@ fn main() {
     let other = wasmtime::Engine::new(&other).unwrap();
     let error = python::load(&other).err().unwrap();
     println!("settings {}", format!("{error:?}").replace('\n', " "));
+    // On another machine, the path of the build is anybody's.
+    let built = std::fs::read(env!("ERYX_PYTHON_CWASM")).unwrap();
+    std::fs::write(env!("ERYX_PYTHON_CWASM"), "somebody else's code").unwrap();
+    let loaded = python::load(&engine);
+    std::fs::write(env!("ERYX_PYTHON_CWASM"), built).unwrap();
+    println!("embedded {}", loaded.is_ok());
 }
 "#;
 
@@ -229,6 +235,7 @@ fn a_program_loads_what_was_compiled_for_it_and_nothing_else() {
     assert_ne!(ran.value("exports"), "0");
     assert_eq!(ran.value("mapped"), "true");
     assert_eq!(ran.value("pooled"), "true");
+    assert_eq!(ran.value("embedded"), "true");
     for (name, part) in [
         ("truncated", "is truncated: it has"),
         ("edited", "was changed after it was compiled"),
