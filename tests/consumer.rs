@@ -186,6 +186,37 @@ fn main() {
 }
 
 #[test]
+fn a_program_loads_the_snapshot_of_a_table_by_its_name() {
+    let block = "[package.metadata.eryx]
+precompile = true
+
+[package.metadata.eryx.snapshots.web]
+imports = [\"csv\"]";
+    let host = Path::new(env!("CARGO_MANIFEST_DIR")).join("host");
+    let dependencies = project::HOST_DEPENDENCIES.replace(
+        "[dependencies]",
+        &format!("[dependencies]\neryx-preinit = {{ path = {host:?} }}"),
+    );
+    let project = Project::new(
+        "named",
+        "named-consumer",
+        &format!("{block}\n\n{dependencies}"),
+    );
+    let main = r#"
+fn main() {
+    let code = "import sys; print('loaded', 'csv' in sys.modules)";
+    for python in [eryx_preinit::python!(), eryx_preinit::python!("web")] {
+        let mut sandbox = python.unwrap().sandbox().build_blocking().unwrap();
+        print!("{}", sandbox.execute_blocking(code).unwrap().stdout);
+    }
+}
+"#;
+    project.write("src/main.rs", main);
+    let ran = project.cargo(&["run"], &[]).succeeded();
+    assert_eq!(ran.stdout(), "loaded False\nloaded True\n");
+}
+
+#[test]
 fn spaces_and_other_scripts_in_paths_work() {
     let project = Project::new(
         "a folder, ünïcode 蛇",
