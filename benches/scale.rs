@@ -51,7 +51,7 @@ fn fuse() {
 }
 
 fn extensions() {
-    for count in [1, 10, 100] {
+    for count in [0, 1, 10, 100] {
         let dir = tempfile::tempdir().unwrap();
         let mut builder = builder(dir.path());
         for index in 0..count {
@@ -91,7 +91,9 @@ fn files() {
 fn builder(dir: &Path) -> Builder {
     let out = dir.join("out");
     fs::create_dir(&out).unwrap();
-    Builder::new(out, runtime::folder("0.5.0"))
+    let mut builder = Builder::new(out, runtime::folder("0.5.0"));
+    builder.progress(|line| eprintln!("{line}"));
+    builder
 }
 
 /// Builds twice: from nothing (but a cache, if there is one), and with nothing to do.

@@ -80,12 +80,22 @@ fn with_extensions_too_only_the_profiled_bodies_are_compiled() {
             Ok(library) => library,
             Err(why) => return skip::skipped("the extension in C", &why),
         };
-        let extension = dir.path().join("cfast.cpython-314-wasm32-wasi.so");
-        fs::write(&extension, library).unwrap();
-        let mut builder = builder(dir.path(), &["cfast"]);
+        let many = native::compiled(dir.path(), "src/wasm/bodies/extension.c").unwrap();
+        let mut builder = builder(dir.path(), &["cfast", "cmany", "few"]);
         builder.config.cache_dir = Some(dir.path().join("cache"));
         builder.config.runtime = Some(runtime::folder(version));
-        builder.config.extensions.push(Extension::new(extension));
+        // In two phases; in one phase, with types of its own; in one phase.
+        for (name, library) in [
+            ("cfast", library),
+            ("cmany", many),
+            ("few", native::extension("few", 7)),
+        ] {
+            let path = dir
+                .path()
+                .join(format!("{name}.cpython-314-wasm32-wasi.so"));
+            fs::write(&path, library).unwrap();
+            builder.config.extensions.push(Extension::new(path));
+        }
         builder.config.setup_code = Some("import cfast\nassert cfast.square(6) == 36".to_owned());
         let said = Arc::new(Mutex::new(String::new()));
         let lines = said.clone();

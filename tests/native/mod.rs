@@ -40,8 +40,13 @@ pub fn library(function: &str, answer: i32) -> Vec<u8> {
 
 /// `cfast.c` compiled in `dir`, or why it cannot be here.
 pub fn compiled_from_c(dir: &Path) -> Result<Vec<u8>, String> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/native/cfast.c");
-    let (object, library) = (dir.join("cfast.o"), dir.join("cfast.so"));
+    compiled(dir, "tests/native/cfast.c")
+}
+
+/// The file `source` of this package, in C, compiled in `dir`, or why it cannot be here.
+pub fn compiled(dir: &Path, source: &str) -> Result<Vec<u8>, String> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(source);
+    let (object, library) = (dir.join("extension.o"), dir.join("extension.so"));
     for program in ["clang", "wasm-ld"] {
         if Command::new(program).arg("--version").output().is_err() {
             return Err(format!("`{program}` is not installed"));

@@ -24,7 +24,6 @@ use crate::wasm::complete;
 use crate::wasm::{initialize, link};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::slice;
 use std::time::Duration;
 use wasm_encoder::reencode::utils as reencode;
 use wasm_encoder::{MemorySection, MemoryType};
@@ -269,19 +268,29 @@ fn plain_snapshot(linked: &[u8], stdlib: &Path, imports: &[String]) -> Vec<u8> {
     complete::completed(&bare, linked, &taken.images).unwrap()
 }
 
-/// An extension module, and the file that Python looks for before it opens it.
-fn extension(site_packages: &Path) -> link::Extension {
-    let name = "cfast.cpython-314-wasm32-wasi.so";
-    let compiled = native::compiled_from_c(site_packages).unwrap();
-    std::fs::write(site_packages.join(name), []).unwrap();
-    link::Extension {
-        library: link::Library {
-            name: format!("/site-packages/{name}"),
-            wasm: compiled,
-        },
-        openable: true,
-        shown: "cfast".to_owned(),
-    }
+/// Extension modules, and the files that Python looks for before it opens them: one in C
+/// that is imported in two phases, one that is in one phase and asks for much, and one that
+/// asks for next to nothing.
+fn extensions(site_packages: &Path) -> Vec<link::Extension> {
+    let many = native::compiled(site_packages, "src/wasm/bodies/extension.c");
+    let modules = [
+        ("cfast", native::compiled_from_c(site_packages).unwrap()),
+        ("cmany", many.unwrap()),
+        ("few", native::extension("few", 7)),
+    ];
+    let extensions = modules.map(|(shown, wasm)| {
+        let name = format!("{shown}.cpython-314-wasm32-wasi.so");
+        std::fs::write(site_packages.join(&name), []).unwrap();
+        link::Extension {
+            library: link::Library {
+                name: format!("/site-packages/{name}"),
+                wasm,
+            },
+            openable: true,
+            shown: shown.to_owned(),
+        }
+    });
+    extensions.into()
 }
 
 /// Functions of a module of fewer are not recorded, nor what equals one of them.
@@ -309,17 +318,13 @@ fn record_profiles() {
     let mut functions = BTreeMap::new();
     let mut kept = Vec::new();
     let site_packages = tempfile::tempdir().unwrap();
-    let extension = extension(site_packages.path());
+    let extensions = extensions(site_packages.path());
     let all: Vec<_> = std::env::split_paths(&packages)
         .flat_map(|package| [(package.clone(), false), (package, true)])
         .collect();
     for (package, extended) in all {
         let files = runtime::library_files(&package).unwrap();
-        let extensions = if extended {
-            slice::from_ref(&extension)
-        } else {
-            &[]
-        };
+        let extensions = if extended { &extensions[..] } else { &[] };
         let linked = link::link(&runtime::load(&files, true).unwrap(), extensions).unwrap();
         let folders = [stdlib.as_path(), site_packages.path()];
         let mut scripts = start_scripts();
