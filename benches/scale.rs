@@ -1,9 +1,10 @@
-//! How long a build takes as extensions and packages grow, and what fusing costs.
+//! How long a build takes as extensions and packages grow, and what fusing and compressing
+//! cost.
 //!
 //! ```text
 //! cargo bench --bench scale --profile dev    # opt-level 0, as build scripts are
 //! cargo bench --bench scale                  # optimised
-//! cargo bench --bench scale -- fuse          # only `fuse`, `extensions` or `files`
+//! cargo bench --bench scale -- fuse          # only `fuse`, `compress`, `extensions` or `files`
 //! ```
 //!
 //! The stages print their own times on stderr.
@@ -13,14 +14,19 @@ mod native;
 #[path = "../tests/runtime/mod.rs"]
 mod runtime;
 
-use eryx_preinit_build::{Builder, Extension};
+use eryx_preinit_build::{Artifact, Builder, CompilerChoice, Extension, Precompile};
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 fn main() {
     let wanted = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
-    let parts: [(&str, fn()); 3] = [("fuse", fuse), ("extensions", extensions), ("files", files)];
+    let parts: [(&str, fn()); 4] = [
+        ("fuse", fuse),
+        ("compress", compress),
+        ("extensions", extensions),
+        ("files", files),
+    ];
     for (name, part) in parts {
         if wanted.as_ref().is_none_or(|wanted| wanted == name) {
             part();
@@ -48,6 +54,56 @@ fn fuse() {
         times[1]
     });
     println!("fused {fused:.2} s, unfused {unfused:.2} s");
+}
+
+/// What each level leaves of the component and of native code of Cranelift, and how long
+/// it takes with all else done.
+fn compress() {
+    let cache = tempfile::tempdir().unwrap();
+    for level in [None, Some(3), Some(9), Some(19)] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut builder = builder(dir.path());
+        builder.config.runtime = Some(runtime::folder("0.14.0"));
+        builder.config.imports = ["json", "re"].map(str::to_owned).into();
+        builder.config.cache_dir = Some(cache.path().to_owned());
+        let mut precompile = Precompile::default();
+        precompile.compiler = CompilerChoice::Cranelift;
+        builder.config.precompile = Some(precompile);
+        // What is embedded is another archive.
+        builder.config.compress = level.map(|level| level % 3 + 1);
+        builder.build().unwrap();
+        builder.config.compress = level;
+        let started = Instant::now();
+        let built = builder.build().unwrap();
+        let took = started.elapsed().as_secs_f64();
+        let size = |file: &Option<Artifact>| file.as_ref().map_or(0, |file| file.bytes);
+        let megabytes = |bytes| bytes as f64 / 1e6;
+        println!(
+            "compress {level:?}: python.wasm {:.2} MB, python.cwasm {:.2} MB; .zst {:.2} and {:.2} \
+             MB, in {took:.1} s",
+            megabytes(built.component.bytes),
+            megabytes(size(&built.native)),
+            megabytes(size(&built.component_zst)),
+            megabytes(size(&built.native_zst)),
+        );
+        for (name, zst, whole) in [
+            (
+                "python.wasm",
+                &built.component_zst,
+                &Some(built.component.clone()),
+            ),
+            ("python.cwasm", &built.native_zst, &built.native),
+        ] {
+            let Some((zst, whole)) = zst.as_ref().zip(whole.as_ref()) else {
+                continue;
+            };
+            let zst = fs::read(&zst.path).unwrap();
+            let started = Instant::now();
+            let bytes = zstd::bulk::decompress(&zst, whole.bytes as usize).unwrap();
+            let took = started.elapsed().as_secs_f64() * 1e3;
+            println!("  {name} of {} bytes again in {took:.0} ms", bytes.len());
+        }
+    }
 }
 
 fn extensions() {

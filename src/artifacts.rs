@@ -12,8 +12,12 @@ pub struct Artifacts {
     pub component: Artifact,
     /// Its native code, where it was asked for.
     pub native: Option<Artifact>,
+    /// The component, compressed with zstd, where `compress` asked for it.
+    pub component_zst: Option<Artifact>,
+    /// The native code, compressed with zstd, where `compress` asked for it.
+    pub native_zst: Option<Artifact>,
     /// The file of Rust to `include!` that loads the native code, where this crate made
-    /// that code.
+    /// that code, or else what is compressed.
     pub loader: Option<Artifact>,
     /// The page that says where time and bytes went, where `report` asked for it.
     pub report: Option<Artifact>,
@@ -53,10 +57,29 @@ pub struct Artifact {
 }
 
 impl Artifacts {
+    /// The component alone.
+    pub(crate) fn of(component: Artifact) -> Self {
+        Self {
+            component,
+            native: None,
+            component_zst: None,
+            native_zst: None,
+            loader: None,
+            report: None,
+            report_json: None,
+            stdlib: None,
+            site_packages: None,
+            warnings: Vec::new(),
+            placeholder: None,
+            snapshots: BTreeMap::new(),
+        }
+    }
+
     /// Every file that was written, the component first; without those of `snapshots`.
     pub fn files(&self) -> impl Iterator<Item = &Artifact> {
         let component = std::iter::once(&self.component);
         let program = component.chain(&self.native).chain(&self.loader);
+        let program = program.chain(&self.component_zst).chain(&self.native_zst);
         program.chain(&self.report).chain(&self.report_json)
     }
 }

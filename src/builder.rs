@@ -447,18 +447,11 @@ impl Builder {
     fn publish(&self, built: &Built, native: Option<&NativePlan<'_>>) -> Result<Artifacts, Error> {
         let wasm = self.caller.out_dir().join(&self.config.output);
         let native = native.zip(self.config.precompile.as_ref());
-        let published = outputs::publish_built(&wasm, built, native, &self.config)?;
         Ok(Artifacts {
-            component: published.component,
-            native: published.native,
-            loader: published.loader,
-            report: None,
-            report_json: None,
             stdlib: Some(built.stdlib.clone()),
             site_packages: built.site_packages.tree.clone(),
             warnings: built.warnings.clone(),
-            placeholder: None,
-            snapshots: Default::default(),
+            ..outputs::publish_built(&wasm, built, native, &self.config)?
         })
     }
 

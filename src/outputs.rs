@@ -3,7 +3,7 @@
 use crate::artifacts::{Artifact, Artifacts};
 use crate::config::{Config, Embed, Precompile, variable_prefix};
 use crate::error::Error;
-use crate::native::loader::{self, EryxLoader, Loader};
+use crate::native::loader::{self, EryxLoader, Loader, WasmLoader};
 use crate::pipeline::Built;
 use crate::pipeline::native::NativePlan;
 use crate::store::digest::{Blob, Digest};
@@ -24,14 +24,9 @@ pub(crate) struct Output<'a> {
 pub(crate) struct Outputs<'a> {
     pub(crate) component: Output<'a>,
     pub(crate) native: Option<Output<'a>>,
+    pub(crate) component_zst: Option<Output<'a>>,
+    pub(crate) native_zst: Option<Output<'a>>,
     pub(crate) loader: Option<Output<'a>>,
-}
-
-/// The files that were written.
-pub(crate) struct Published {
-    pub(crate) component: Artifact,
-    pub(crate) native: Option<Artifact>,
-    pub(crate) loader: Option<Artifact>,
 }
 
 impl<'a> Output<'a> {
@@ -69,12 +64,14 @@ impl<'a> Output<'a> {
 ///
 /// # Errors
 /// `Stage::Io`; the old files, if any, are untouched unless renaming fails half-way.
-pub(crate) fn publish(outputs: &Outputs<'_>) -> Result<Published, Error> {
+pub(crate) fn publish(outputs: &Outputs<'_>) -> Result<Artifacts, Error> {
     let component = std::iter::once(&outputs.component);
     let all = || {
         component
             .clone()
             .chain(&outputs.native)
+            .chain(&outputs.component_zst)
+            .chain(&outputs.native_zst)
             .chain(&outputs.loader)
     };
     let written = all().map(Output::prepare).collect::<Result<Vec<_>, _>>()?;
@@ -84,10 +81,13 @@ pub(crate) fn publish(outputs: &Outputs<'_>) -> Result<Published, Error> {
                 .map_err(|e| Error::io("write", &output.path, e.error))?;
         }
     }
-    Ok(Published {
-        component: outputs.component.artifact(),
-        native: outputs.native.as_ref().map(Output::artifact),
-        loader: outputs.loader.as_ref().map(Output::artifact),
+    let artifact = |output: &Option<Output<'_>>| output.as_ref().map(Output::artifact);
+    Ok(Artifacts {
+        native: artifact(&outputs.native),
+        component_zst: artifact(&outputs.component_zst),
+        native_zst: artifact(&outputs.native_zst),
+        loader: artifact(&outputs.loader),
+        ..Artifacts::of(outputs.component.artifact())
     })
 }
 
@@ -100,47 +100,81 @@ pub(crate) fn publish_built(
     built: &Built,
     native: Option<(&NativePlan<'_>, &Precompile)>,
     config: &Config,
-) -> Result<Published, Error> {
-    let made = built.native.as_ref().zip(native);
-    let imports = &config.imports;
-    let path = wasm.with_extension("cwasm");
-    let variables = variable_prefix(&wasm.file_stem().unwrap_or_default().to_string_lossy());
-    let file_name = &path.file_name().unwrap_or_default().to_string_lossy();
-    let loader = made.and_then(|(made, (plan, precompile))| {
-        let text = match made.compiler {
-            Some(compiler) => Loader {
-                file_name,
-                variables: &variables,
-                code: &made.blob.bytes,
-                digest: made.blob.digest(),
-                compiler,
-                target: &plan.target,
-                precompile,
-                imports,
-                mounts: config.embed == Embed::None,
-            }
-            .render(),
-            None if plan.is_for_eryx() => EryxLoader {
-                file_name,
-                digest: made.blob.digest(),
-                target: &plan.target,
-                imports,
-                stdlib: &built.stdlib,
-                site_packages: built.site_packages.tree.as_deref(),
-            }
-            .render(),
-            None => return None,
-        };
-        Some((Blob::from(text.into_bytes()), made.cached))
-    });
-    let native = made.map(|(made, _)| Output::new(path.clone(), &made.blob, made.cached));
+) -> Result<Artifacts, Error> {
+    let made = built.native.as_ref();
+    let beside = |extension: &str| wasm.with_extension(extension);
+    let loader = loader(wasm, built, native, config);
+    let loader = loader.map(|text| Blob::from(text.into_bytes()));
+    let compressed = built.compressed.as_ref();
+    let component_zst = compressed.map(|files| &files.component);
+    let native_zst = compressed.and_then(|files| files.native.as_ref());
     publish(&Outputs {
         component: Output::new(wasm.to_owned(), &built.snapshot, built.cached),
-        native,
-        loader: loader
-            .as_ref()
-            .map(|(text, cached)| Output::new(wasm.with_extension("rs"), text, *cached)),
+        native: made.map(|made| Output::new(beside("cwasm"), &made.blob, made.cached)),
+        component_zst: component_zst.map(|f| Output::new(beside("wasm.zst"), &f.blob, f.cached)),
+        native_zst: native_zst.map(|f| Output::new(beside("cwasm.zst"), &f.blob, f.cached)),
+        loader: loader.as_ref().map(|text| {
+            let cached = made.map_or(built.cached, |made| made.cached);
+            Output::new(beside("rs"), text, cached)
+        }),
     })
+}
+
+/// The file for the program to include, where there is one to make: for native code of
+/// this crate or of eryx, or for a compressed component.
+fn loader(
+    wasm: &Path,
+    built: &Built,
+    native: Option<(&NativePlan<'_>, &Precompile)>,
+    config: &Config,
+) -> Option<String> {
+    let variables = variable_prefix(&wasm.file_stem().unwrap_or_default().to_string_lossy());
+    let imports = &config.imports;
+    let mounts = config.embed == Embed::None;
+    let compressed = config.compress.is_some();
+    let Some((made, (plan, precompile))) = built.native.as_ref().zip(native) else {
+        let loader = WasmLoader {
+            file_name: &name(wasm),
+            variables: &variables,
+            bytes: built.snapshot.bytes.len(),
+            digest: built.snapshot.digest(),
+            imports,
+            mounts,
+        };
+        return compressed.then(|| loader.render());
+    };
+    let file_name = &name(&wasm.with_extension("cwasm"));
+    if let Some(compiler) = made.compiler {
+        let loader = Loader {
+            file_name,
+            variables: &variables,
+            code: &made.blob.bytes,
+            digest: made.blob.digest(),
+            compiler,
+            target: &plan.target,
+            precompile,
+            imports,
+            mounts,
+            compressed,
+        };
+        return Some(loader.render());
+    }
+    let loader = EryxLoader {
+        file_name,
+        bytes: made.blob.bytes.len(),
+        digest: made.blob.digest(),
+        target: &plan.target,
+        imports,
+        stdlib: &built.stdlib,
+        site_packages: built.site_packages.tree.as_deref(),
+        compressed,
+    };
+    plan.is_for_eryx().then(|| loader.render())
+}
+
+fn name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
 /// Writes the report beside the component: the page, and the same as JSON.
@@ -181,26 +215,20 @@ pub(crate) fn placeholder(
     let component = Blob::from(sections::Encoding::Component.header().to_vec());
     let native = Blob::from(Vec::new());
     let loader = Blob::from(loader::placeholder(reason, for_eryx).into_bytes());
-    let beside = |extension, blob| {
-        let wanted = config.precompile.is_some();
+    let compress = config.compress.is_some();
+    let precompile = config.precompile.is_some();
+    let beside = |wanted: bool, extension: &str, blob| {
         wanted.then(|| Output::new(wasm.with_extension(extension), blob, false))
     };
-    let published = publish(&Outputs {
-        native: beside("cwasm", &native),
-        loader: beside("rs", &loader),
-        component: Output::new(wasm.clone(), &component, false),
-    })?;
     Ok(Artifacts {
-        component: published.component,
-        native: published.native,
-        loader: published.loader,
-        report: None,
-        report_json: None,
-        stdlib: None,
-        site_packages: None,
-        warnings: Vec::new(),
         placeholder: Some(reason.to_owned()),
-        snapshots: Default::default(),
+        ..publish(&Outputs {
+            component: Output::new(wasm.clone(), &component, false),
+            native: beside(precompile, "cwasm", &native),
+            component_zst: beside(compress, "wasm.zst", &native),
+            native_zst: beside(compress && precompile, "cwasm.zst", &native),
+            loader: beside(compress || precompile, "rs", &loader),
+        })?
     })
 }
 
@@ -216,6 +244,8 @@ mod tests {
             publish(&Outputs {
                 component: Output::new(dir.path().join("a"), component, false),
                 native: Some(Output::new(dir.path().join(native), second, false)),
+                component_zst: None,
+                native_zst: None,
                 loader: None,
             })
         };

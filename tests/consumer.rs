@@ -191,11 +191,19 @@ fn a_program_loads_the_snapshot_of_a_table_by_its_name() {
 precompile = true
 
 [package.metadata.eryx.snapshots.web]
-imports = [\"csv\"]";
+imports = [\"csv\"]
+
+[package.metadata.eryx.snapshots.small]
+compress = 1
+
+[package.metadata.eryx.snapshots.component]
+imports = [\"csv\"]
+compress = 1
+precompile = false";
     let host = Path::new(env!("CARGO_MANIFEST_DIR")).join("host");
     let dependencies = project::HOST_DEPENDENCIES.replace(
         "[dependencies]",
-        &format!("[dependencies]\neryx-preinit = {{ path = {host:?} }}"),
+        &format!("[dependencies]\neryx-preinit = {{ path = {host:?}, features = [\"zstd\"] }}"),
     );
     let project = Project::new(
         "named",
@@ -204,16 +212,61 @@ imports = [\"csv\"]";
     );
     let main = r#"
 fn main() {
-    let code = "import sys; print('loaded', 'csv' in sys.modules)";
-    for python in [eryx_preinit::python!(), eryx_preinit::python!("web")] {
+    let code = "import sys; print('loaded', 'csv' in sys.modules); import decimal, inspect
+print(len(inspect.getsource(decimal)))";
+    // Single-pass code, as the program is not optimised.
+    let component = eryx_preinit::snapshot!("component");
+    let component = component.config(|config| {
+        config.strategy(eryx_preinit::wasmtime::Strategy::Winch);
+    });
+    let bytes = include_bytes!(env!("ERYX_COMPONENT_WASM_ZST"));
+    let read = eryx_preinit::Snapshot::from_wasm(&bytes[..]).config(|config| {
+        config.strategy(eryx_preinit::wasmtime::Strategy::Winch);
+    });
+    for python in [
+        eryx_preinit::python!(),
+        eryx_preinit::python!("web"),
+        eryx_preinit::python!("small"),
+        component.load(),
+        read.load(),
+    ] {
         let mut sandbox = python.unwrap().sandbox().build_blocking().unwrap();
         print!("{}", sandbox.execute_blocking(code).unwrap().stdout);
     }
+    for (zst, whole) in [
+        (env!("ERYX_SMALL_WASM_ZST"), env!("ERYX_SMALL_WASM")),
+        (env!("ERYX_SMALL_CWASM_ZST"), env!("ERYX_SMALL_CWASM")),
+        (env!("ERYX_COMPONENT_WASM_ZST"), env!("ERYX_COMPONENT_WASM")),
+    ] {
+        let [zst, whole] = [zst, whole].map(|path| std::fs::read(path).unwrap());
+        assert!(zst.len() < whole.len() / 2);
+        let frame = eryx_preinit::dependencies::zstd::decode_all(&zst[..]).unwrap();
+        assert!(frame == whole);
+    }
+    assert_eq!(env!("ERYX_PYTHON_WASM_ZST"), "");
+    assert_eq!(env!("ERYX_COMPONENT_CWASM_ZST"), "");
 }
 "#;
     project.write("src/main.rs", main);
     let ran = project.cargo(&["run"], &[]).succeeded();
-    assert_eq!(ran.stdout(), "loaded False\nloaded True\n");
+    let stdout = ran.stdout();
+    let lines: Vec<&str> = stdout.lines().collect();
+    let loaded = ["False", "True", "False", "True", "True"].map(|csv| format!("loaded {csv}"));
+    assert!(lines.iter().step_by(2).eq(&loaded), "{stdout}");
+    // From the archive, compressed or not.
+    assert!(
+        lines
+            .iter()
+            .skip(1)
+            .step_by(2)
+            .all(|line| *line == lines[1]),
+        "{stdout}"
+    );
+    assert_ne!(lines[1], "0");
+    // Placeholders compile.
+    project
+        .cargo(&["build"], &[("ERYX_PREINIT_SKIP", "1")])
+        .succeeded();
 }
 
 #[test]

@@ -72,6 +72,8 @@ mod blocking;
 mod builder;
 mod callback;
 mod clock;
+#[doc(hidden)]
+pub mod dependencies;
 mod error;
 mod export;
 mod host;
@@ -105,7 +107,8 @@ pub use wasmtime_wasi;
 /// script with several snapshots or outputs, `snapshot!("web")` and `snapshot!("web", file: PATH)` give
 /// that of `web.wasm`.
 ///
-/// The build needs `precompile = true`. The folders of the standard library and of the
+/// The build needs `precompile = true`, or `compress = true`: a component that is compiled
+/// in seconds when it is loaded. What is compressed needs the feature `zstd` of this crate. The folders of the standard library and of the
 /// packages are those of the build, on the machine that built: see [`Snapshot::stdlib`]
 /// for programs that are moved.
 #[macro_export]
@@ -150,7 +153,7 @@ macro_rules! __generated {
     ($name:literal) => {
         mod generated {
             #[allow(unused_imports)]
-            pub use $crate::wasmtime;
+            pub use $crate::dependencies::*;
             include!(concat!(env!("OUT_DIR"), "/", $name, ".rs"));
         }
     };

@@ -72,7 +72,8 @@ impl Snapshot {
         }
     }
 
-    /// The bytes of a `python.wasm`, to be compiled at run time: this takes seconds.
+    /// The bytes of a `python.wasm`, or with the feature `zstd` of a `python.wasm.zst`, to be
+    /// compiled at run time: this takes seconds.
     /// Time limits are possible; for others see [`Snapshot::consume_fuel`].
     #[cfg(feature = "compiler")]
     pub fn from_wasm(bytes: impl Into<Cow<'static, [u8]>>) -> Self {
@@ -242,6 +243,7 @@ impl Code {
                     winch: false,
                     memory_init_cow: true,
                 };
+                let bytes = decompressed(bytes)?;
                 let component = Component::new(&engine(compiled.config())?, bytes)?;
                 Ok((component, true, consume_fuel))
             }
@@ -264,6 +266,26 @@ impl Code {
             }
         }
     }
+}
+
+/// How a zstd frame starts: RFC 8878, 3.1.1.
+#[cfg(feature = "compiler")]
+const ZSTD: [u8; 4] = 0xFD2F_B528_u32.to_le_bytes();
+
+/// The component, decompressed if it is compressed.
+#[cfg(feature = "compiler")]
+fn decompressed(bytes: Cow<'static, [u8]>) -> wasmtime::Result<Cow<'static, [u8]>> {
+    if !bytes.starts_with(&ZSTD) {
+        return Ok(bytes);
+    }
+    #[cfg(feature = "zstd")]
+    return zstd::decode_all(&bytes[..])
+        .map(Cow::Owned)
+        .map_err(|error| wasmtime::format_err!("the component cannot be decompressed: {error}"));
+    #[cfg(not(feature = "zstd"))]
+    Err(wasmtime::format_err!(
+        "the component is compressed: turn on the feature `zstd` of eryx-preinit"
+    ))
 }
 
 impl Compiled {

@@ -2,7 +2,7 @@
 //!
 //! Format: <https://doc.rust-lang.org/cargo/reference/build-scripts.html>.
 
-use crate::artifacts::Artifacts;
+use crate::artifacts::{Artifact, Artifacts};
 use crate::config::variable_prefix;
 use crate::error::{Error, Report, Stage};
 use std::fmt;
@@ -130,12 +130,18 @@ fn variables_of(artifacts: &Artifacts, output: &str, first: bool) -> Result<Vec<
         Some(code) => (text(&code.path)?, code.sha256.clone()),
         None => Default::default(),
     };
+    let file = |file: &Option<Artifact>| match file {
+        Some(file) => text(&file.path),
+        None => Ok(String::new()),
+    };
     let site_packages = folder(&artifacts.site_packages)?;
     let values = [
         ("WASM", text(&artifacts.component.path)?),
         ("WASM_SHA256", artifacts.component.sha256.clone()),
         ("CWASM", native.0),
         ("CWASM_SHA256", native.1),
+        ("WASM_ZST", file(&artifacts.component_zst)?),
+        ("CWASM_ZST", file(&artifacts.native_zst)?),
         ("STDLIB", folder(&artifacts.stdlib)?),
         ("SITE_PACKAGES", site_packages.clone()),
     ];
@@ -194,21 +200,13 @@ mod tests {
     #[test]
     fn variables_are_named_after_the_output() {
         let artifacts = Artifacts {
-            component: crate::artifacts::Artifact {
+            stdlib: Some("/out/stdlib".into()),
+            ..Artifacts::of(Artifact {
                 path: "/out/my-web.wasm".into(),
                 bytes: 1,
                 sha256: "d".into(),
                 cached: false,
-            },
-            native: None,
-            loader: None,
-            report: None,
-            report_json: None,
-            stdlib: Some("/out/stdlib".into()),
-            site_packages: None,
-            warnings: Vec::new(),
-            placeholder: None,
-            snapshots: Default::default(),
+            })
         };
         let names = |first| -> Vec<String> {
             let directives = variables_of(&artifacts, "my-web", first).unwrap();

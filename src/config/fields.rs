@@ -2,13 +2,14 @@
 
 use super::problems::{Problems, Seen, SeenExtensions};
 use super::rules::{
-    check_embed_exclude, check_import, check_lock_name, check_module, check_on_restore,
-    check_output, check_package, check_path, check_timeout, check_wheel_dir, module_problem,
+    check_compress, check_embed_exclude, check_import, check_lock_name, check_module,
+    check_on_restore, check_output, check_package, check_path, check_timeout, check_wheel_dir,
+    module_problem,
 };
 use super::suggest::nearest;
 use super::text::{clip, show, toml};
 use super::units::{parse_duration, parse_size};
-use super::{CompilerChoice, EXTENSION_KEYS, Embed, Extension};
+use super::{CompilerChoice, Config, EXTENSION_KEYS, Embed, Extension};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -334,6 +335,20 @@ impl Fields<'_, '_> {
     pub(super) fn embed(&mut self) -> Embed {
         let expected = "\"all\", \"imported\" or \"none\"";
         self.choice("embed", expected, Embed::ALL, Embed::name)
+    }
+
+    pub(super) fn compress(&mut self) -> Option<u8> {
+        match self.table.get("compress")? {
+            Value::Bool(compress) => compress.then_some(Config::COMPRESS_LEVEL),
+            value => match value.as_u64().and_then(|level| u8::try_from(level).ok()) {
+                Some(level) => check_compress(self.problems, level).then_some(level),
+                None => {
+                    let expected = "true, false or a level from 1 to 22";
+                    self.problems.expected("compress", expected, value, None);
+                    None
+                }
+            },
+        }
     }
 
     pub(super) fn engine(&mut self) -> CompilerChoice {

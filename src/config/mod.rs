@@ -35,9 +35,9 @@ use paths::{
 };
 use problems::{Problems, Seen, SeenExtensions};
 use rules::{
-    check_cache_size, check_embed_exclude, check_import, check_lock_name, check_memory_limit,
-    check_module, check_on_restore, check_output, check_package, check_path, check_setup,
-    check_timeout, check_wheel_dir,
+    check_cache_size, check_compress, check_embed_exclude, check_import, check_lock_name,
+    check_memory_limit, check_module, check_on_restore, check_output, check_package, check_path,
+    check_setup, check_timeout, check_wheel_dir,
 };
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
@@ -64,6 +64,7 @@ const KEYS: &[&str] = &[
     "embed",
     "embed-exclude",
     "embed-sources",
+    "compress",
     "engine",
     "strip",
     "fuse",
@@ -155,6 +156,11 @@ pub struct Config {
     /// `embed-sources`: embed the sources of modules, too, which tracebacks and `inspect`
     /// show. Default: `true`.
     pub embed_sources: bool,
+    /// `compress`: also write `python.wasm.zst`, and `python.cwasm.zst` beside native code,
+    /// for programs where size counts: compressed with zstd at this level, from 1 to 22.
+    /// `true` stands for [`Config::COMPRESS_LEVEL`]. What is embedded is compressed only there, so that
+    /// `python.wasm` itself is larger. Default: `None`, nothing is compressed.
+    pub compress: Option<u8>,
     /// `engine`: the compiler for the code that runs at build time, `"auto"`,
     /// `"winch"` or `"cranelift"`. Default: `"auto"`.
     pub engine: CompilerChoice,
@@ -306,6 +312,7 @@ impl Default for Config {
             embed: Embed::default(),
             embed_exclude: Self::EMBED_EXCLUDE.map(str::to_owned).into(),
             embed_sources: true,
+            compress: None,
             engine: CompilerChoice::Auto,
             strip: true,
             fuse: true,
@@ -326,9 +333,13 @@ impl Default for Config {
 impl Config {
     /// What is not embedded unless `embed-exclude` says otherwise: modules of the standard
     /// library that cannot work in WASI. They need Tk (`idlelib`, `tkinter`, `turtle`,
-    /// `turtledemo`), another library that is not there (`curses`), or processes
-    /// (`ensurepip`, `venv`); and `test` holds CPython's own tests.
-    pub const EMBED_EXCLUDE: [&str; 8] = [
+    /// `turtledemo`), another library that is not there (`ctypes`, `curses`), processes
+    /// (`ensurepip`, `venv`), or Windows (`asyncio.windows_events`,
+    /// `asyncio.windows_utils`); and `test` holds CPython's own tests.
+    pub const EMBED_EXCLUDE: [&str; 11] = [
+        "asyncio.windows_events",
+        "asyncio.windows_utils",
+        "ctypes",
         "curses",
         "ensurepip",
         "idlelib",
@@ -338,6 +349,9 @@ impl Config {
         "turtledemo",
         "venv",
     ];
+
+    /// The level of `compress = true`: nearly the smallest file, in half a minute.
+    pub const COMPRESS_LEVEL: u8 = 19;
 
     /// Reads the `[package.metadata.eryx]` block of the `Cargo.toml` at
     /// `manifest`, as `cargo metadata` gives it, and the tables of its `snapshots`. No
@@ -396,6 +410,7 @@ impl Config {
             embed: fields.embed(),
             embed_exclude: fields.embed_exclude(default.embed_exclude),
             embed_sources: fields.boolean("embed-sources", default.embed_sources),
+            compress: fields.compress(),
             engine: fields.engine(),
             strip: fields.boolean("strip", default.strip),
             fuse: fields.boolean("fuse", default.fuse),
@@ -474,6 +489,9 @@ impl Config {
             check_path(&mut problems, "cache-dir", &path.to_string_lossy());
         }
         check_cache_size(&mut problems, self.cache_size);
+        if let Some(level) = self.compress {
+            check_compress(&mut problems, level);
+        }
         if let Some(target) = self.precompile.as_ref().and_then(|p| p.target.as_deref()) {
             precompile::check_target(&mut problems, target);
         }

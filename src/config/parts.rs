@@ -32,6 +32,7 @@ impl Config {
             embed,
             embed_exclude,
             embed_sources,
+            compress,
             engine,
             strip,
             fuse,
@@ -71,7 +72,8 @@ impl Config {
             .part("output", output.as_bytes())
             .part("timeout", &timeout.as_nanos().to_le_bytes())
             .part("memory-limit", &memory_limit.to_le_bytes())
-            .part("cache-size", &cache_size.to_le_bytes());
+            .part("cache-size", &cache_size.to_le_bytes())
+            .part("compress", compress.as_slice());
         add_flag(key, "trace", *trace);
         add_flag(key, "embed-sources", *embed_sources);
         add_flag(key, "strict-records", *strict_records);

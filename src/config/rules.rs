@@ -264,6 +264,17 @@ pub(super) fn check_cache_size(problems: &mut Problems<'_>, size: u64) {
     check_size_min(problems, "cache-size", size, CACHE_MIN);
 }
 
+pub(super) fn check_compress(problems: &mut Problems<'_>, level: u8) -> bool {
+    let valid = (1..=22).contains(&level);
+    if !valid {
+        problems.add(
+            "compress",
+            format!("{level} is not a level of zstd, which are 1 to 22"),
+        );
+    }
+    valid
+}
+
 pub(super) fn check_size_min(problems: &mut Problems<'_>, key: &str, size: u64, min: u64) {
     if size < min {
         // So small a number was most likely meant in another unit.

@@ -95,6 +95,7 @@ fn every_key_is_read() {
         "embed": "none",
         "embed-exclude": ["tkinter", "a.b"],
         "embed-sources": false,
+        "compress": 9,
         "engine": "winch",
         "strip": false,
         "fuse": false,
@@ -136,6 +137,7 @@ fn every_key_is_read() {
         embed: Embed::None,
         embed_exclude: vec!["tkinter".into(), "a.b".into()],
         embed_sources: false,
+        compress: Some(9),
         engine: CompilerChoice::Winch,
         strip: false,
         fuse: false,
@@ -186,7 +188,7 @@ fn the_report_on_a_bad_block_word_for_word() {
     assert_eq!(
         format!("{error:?}"),
         r#"eryx-preinit-build failed in stage config: 12 problems in [package.metadata.eryx] of /m/Cargo.toml
-  - package.metadata.eryx.bundle: unknown key; the keys are `imports`, `on-restore`, `extensions`, `packages`, `wheel-dirs`, `lock-extras`, `lock-groups`, `strict-records`, `runtime`, `stdlib`, `site-packages`, `setup`, `setup-code`, `trace`, `embed`, `embed-exclude`, `embed-sources`, `engine`, `strip`, `fuse`, `verify`, `output`, `timeout`, `memory-limit`, `cache-dir`, `cache-size`, `warn-unoptimized`, `summary`, `report`, `precompile` and `snapshots`
+  - package.metadata.eryx.bundle: unknown key; the keys are `imports`, `on-restore`, `extensions`, `packages`, `wheel-dirs`, `lock-extras`, `lock-groups`, `strict-records`, `runtime`, `stdlib`, `site-packages`, `setup`, `setup-code`, `trace`, `embed`, `embed-exclude`, `embed-sources`, `compress`, `engine`, `strip`, `fuse`, `verify`, `output`, `timeout`, `memory-limit`, `cache-dir`, `cache-size`, `warn-unoptimized`, `summary`, `report`, `precompile` and `snapshots`
   - package.metadata.eryx.site_packages: unknown key; keys are written with `-`: `site-packages`
   - package.metadata.eryx.imports[2]: `os; rm` is not a Python module name (parts separated by `.`, each made of letters, digits and `_` and not starting with a digit)
   - package.metadata.eryx.imports[3]: `json` repeats imports[0]
@@ -301,6 +303,27 @@ fn wrong_types() {
     one(
         json!({ "timeout": 1.5 }),
         "timeout: expected a duration such as \"60s\", found the float 1.5",
+    );
+    for (value, level) in [
+        (json!(true), Some(19)),
+        (json!(false), None),
+        (json!(22), Some(22)),
+    ] {
+        assert_eq!(ok(json!({ "compress": value })).compress, level);
+    }
+    for (value, found) in [
+        (json!(-1), "the integer -1"),
+        (json!(256), "the integer 256"),
+        (json!("high"), "the string \"high\""),
+    ] {
+        one(
+            json!({ "compress": value }),
+            &format!("compress: expected true, false or a level from 1 to 22, found {found}"),
+        );
+    }
+    one(
+        json!({ "compress": 0 }),
+        "compress: 0 is not a level of zstd, which are 1 to 22",
     );
     one(
         json!({ "cache-size": -1 }),
@@ -684,13 +707,14 @@ fn values_from_rust_are_checked_too() {
         timeout: Duration::ZERO,
         memory_limit: 1,
         cache_size: 0,
+        compress: Some(23),
         ..Config::default()
     };
     config.extensions[1].module = Some("__main__".into());
     let error = config.check().unwrap_err();
     assert_eq!(
         error.to_string(),
-        "config: 10 problems in the configuration"
+        "config: 11 problems in the configuration"
     );
     assert_eq!(
         error.report().notes(),
@@ -709,6 +733,7 @@ fn values_from_rust_are_checked_too() {
                counts bytes)",
             "cache-dir: `a\\nb` holds a line break, which Cargo cannot be told",
             "cache-size: 0 bytes is less than the minimum of 64MiB",
+            "compress: 23 is not a level of zstd, which are 1 to 22",
         ]
     );
 }
@@ -1111,7 +1136,7 @@ fn what_is_wrong_in_a_snapshot_has_its_path() {
         json!({ "snapshots": { "web": { "cache_dir": "x" } } }),
         "snapshots.web.cache_dir: unknown key; the keys are `imports`, `on-restore`, `extensions`, \
          `packages`, `wheel-dirs`, `lock-extras`, `lock-groups`, `strict-records`, `runtime`, `stdlib`, `site-packages`, `setup`, `setup-code`, \
-         `trace`, `embed`, `embed-exclude`, `embed-sources`, `engine`, `strip`, `fuse`, `verify`, \
+         `trace`, `embed`, `embed-exclude`, `embed-sources`, `compress`, `engine`, `strip`, `fuse`, `verify`, \
          `timeout`, `memory-limit`, `warn-unoptimized`, `summary`, `report` and `precompile`",
     );
     one(

@@ -277,21 +277,13 @@ mod tests {
 
     fn artifacts(path: &Path) -> Artifacts {
         Artifacts {
-            component: Artifact {
+            warnings: vec!["a warning".to_owned()],
+            ..Artifacts::of(Artifact {
                 path: path.to_owned(),
                 bytes: 1,
                 sha256: String::new(),
                 cached: false,
-            },
-            native: None,
-            loader: None,
-            report: None,
-            report_json: None,
-            stdlib: None,
-            site_packages: None,
-            warnings: vec!["a warning".to_owned()],
-            placeholder: None,
-            snapshots: Default::default(),
+            })
         }
     }
 

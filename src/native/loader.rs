@@ -1,5 +1,5 @@
-//! `OUT_DIR/python.rs`: what a program needs to load the native code, as one
-//! module of Rust that it includes.
+//! `OUT_DIR/python.rs`: what a program needs to load the native code, or a compressed
+//! component, as one module of Rust that it includes.
 //!
 //! It repeats the settings the code was compiled with, so that the program cannot
 //! state them differently, and holds the length and a checksum, so that other
@@ -17,8 +17,13 @@ include!("loader/checksum.rs");
 const CHECKSUM: &str = include_str!("loader/checksum.rs");
 
 const TEMPLATE: &str = include_str!("loader/python.rs.in");
+const EMBEDDED: &str = include_str!("loader/embedded.rs.in");
+const COMPRESSED: &str = include_str!("loader/compressed.rs.in");
+const WASM: &str = include_str!("loader/wasm.rs.in");
 const POOLING: &str = include_str!("loader/pooling.rs.in");
 const ERYX: &str = include_str!("loader/eryx.rs.in");
+const ERYX_EMBEDDED: &str = include_str!("loader/eryx-embedded.rs.in");
+const ERYX_COMPRESSED: &str = include_str!("loader/eryx-compressed.rs.in");
 const ERYX_PLACEHOLDER: &str = include_str!("loader/eryx-placeholder.rs.in");
 const PLACEHOLDER: &str = include_str!("loader/placeholder.rs.in");
 
@@ -39,6 +44,8 @@ pub(crate) struct Loader<'a> {
     pub(crate) imports: &'a [String],
     /// Whether Python finds in folders what was not imported.
     pub(crate) mounts: bool,
+    /// Whether the program holds the code compressed.
+    pub(crate) compressed: bool,
 }
 
 impl Loader<'_> {
@@ -58,10 +65,19 @@ impl Loader<'_> {
         let artifact = Artifact::parse(self.code).ok();
         let version = artifact.as_ref().and_then(|a| a.wasmtime_version().ok());
         let alignment = artifact.as_ref().map_or(1, Artifact::alignment);
+        let embedded = match self.compressed {
+            true => COMPRESSED,
+            false => EMBEDDED,
+        };
         let values = [
+            ("@EMBEDDED@", embedded.to_owned()),
             ("@VERSION@", env!("CARGO_PKG_VERSION").to_owned()),
             ("@VARIABLES@", self.variables.to_owned()),
             ("@FILE@", literal(&format!("/{}", self.file_name))),
+            (
+                "@COMPRESSED_FILE@",
+                literal(&format!("/{}.zst", self.file_name)),
+            ),
             ("@ALIGN@", alignment.max(PAGE_BYTES).to_string()),
             ("@BYTES@", self.code.len().to_string()),
             ("@SHA256@", literal(&self.digest.to_string())),
@@ -89,6 +105,38 @@ impl Loader<'_> {
     }
 }
 
+/// What the generated file for a compressed component describes.
+pub(crate) struct WasmLoader<'a> {
+    /// The component's, in OUT_DIR.
+    pub(crate) file_name: &'a str,
+    /// What the names of the output's variables start with.
+    pub(crate) variables: &'a str,
+    pub(crate) bytes: usize,
+    pub(crate) digest: Digest,
+    pub(crate) imports: &'a [String],
+    /// Whether Python finds in folders what was not imported.
+    pub(crate) mounts: bool,
+}
+
+impl WasmLoader<'_> {
+    /// The text of the file.
+    pub(crate) fn render(&self) -> String {
+        let values = [
+            ("@VERSION@", env!("CARGO_PKG_VERSION").to_owned()),
+            ("@VARIABLES@", self.variables.to_owned()),
+            (
+                "@COMPRESSED_FILE@",
+                literal(&format!("/{}.zst", self.file_name)),
+            ),
+            ("@BYTES@", self.bytes.to_string()),
+            ("@SHA256@", literal(&self.digest.to_string())),
+            ("@IMPORTS@", list(self.imports)),
+            ("@MOUNTS@", self.mounts.to_string()),
+        ];
+        fill(WASM, &values)
+    }
+}
+
 /// `names` as a Rust slice of strings.
 fn list(names: &[String]) -> String {
     let names: Vec<String> = names.iter().map(|name| literal(name)).collect();
@@ -99,11 +147,14 @@ fn list(names: &[String]) -> String {
 pub(crate) struct EryxLoader<'a> {
     /// The file beside it in OUT_DIR.
     pub(crate) file_name: &'a str,
+    pub(crate) bytes: usize,
     pub(crate) digest: Digest,
     pub(crate) target: &'a Target,
     pub(crate) imports: &'a [String],
     pub(crate) stdlib: &'a Path,
     pub(crate) site_packages: Option<&'a Path>,
+    /// Whether the program holds the code compressed.
+    pub(crate) compressed: bool,
 }
 
 impl EryxLoader<'_> {
@@ -111,9 +162,19 @@ impl EryxLoader<'_> {
     pub(crate) fn render(&self) -> String {
         let folder = |path: &Path| literal(&path.to_string_lossy());
         let site_packages = self.site_packages.map_or_else(|| literal(""), folder);
+        let embedded = match self.compressed {
+            true => ERYX_COMPRESSED,
+            false => ERYX_EMBEDDED,
+        };
         let values = [
+            ("@EMBEDDED@", embedded.to_owned()),
             ("@VERSION@", env!("CARGO_PKG_VERSION").to_owned()),
             ("@FILE@", literal(&format!("/{}", self.file_name))),
+            (
+                "@COMPRESSED_FILE@",
+                literal(&format!("/{}.zst", self.file_name)),
+            ),
+            ("@BYTES@", self.bytes.to_string()),
             ("@SHA256@", literal(&self.digest.to_string())),
             ("@IMPORTS@", list(self.imports)),
             ("@TARGET@", literal(&self.target.triple)),
@@ -191,34 +252,54 @@ mod tests {
     fn every_value_is_filled_in() {
         let precompile = Precompile::default();
         let target = Target::resolve(&precompile, None).unwrap();
-        let loader = Loader {
-            file_name: "python.cwasm",
-            variables: "ERYX_PYTHON_",
-            code: b"",
-            digest: Digest::of(b""),
-            compiler: Compiler::Winch,
-            target: &target,
-            precompile: &precompile,
-            imports: &["json".to_owned()],
-            mounts: true,
+        let loader = |compressed| {
+            Loader {
+                file_name: "python.cwasm",
+                variables: "ERYX_PYTHON_",
+                code: b"",
+                digest: Digest::of(b""),
+                compiler: Compiler::Winch,
+                target: &target,
+                precompile: &precompile,
+                imports: &["json".to_owned()],
+                mounts: true,
+                compressed,
+            }
+            .render()
         };
-        let eryx = EryxLoader {
-            file_name: "python.cwasm",
+        let eryx = |compressed| {
+            EryxLoader {
+                file_name: "python.cwasm",
+                bytes: 0,
+                digest: Digest::of(b""),
+                target: &target,
+                imports: &[],
+                stdlib: Path::new("/out/stdlib"),
+                site_packages: None,
+                compressed,
+            }
+            .render()
+        };
+        let wasm = WasmLoader {
+            file_name: "web.wasm",
+            variables: "ERYX_WEB_",
+            bytes: 8,
             digest: Digest::of(b""),
-            target: &target,
             imports: &[],
-            stdlib: Path::new("/out/stdlib"),
-            site_packages: None,
+            mounts: false,
         };
-        assert!(eryx.render().contains(r#"sandbox_at("/out/stdlib", "")"#));
-        let placeholders = [false, true].map(|eryx| placeholder("a \"reason\"", eryx));
-        for text in [loader.render(), eryx.render()].iter().chain(&placeholders) {
+        assert!(eryx(false).contains(r#"sandbox_at("/out/stdlib", "")"#));
+        assert!(loader(false).contains(".strategy(wasmtime::Strategy::Winch)"));
+        for text in [loader(true), eryx(true)] {
+            assert!(text.contains(r#""/python.cwasm.zst""#), "{text}");
+        }
+        assert!(wasm.render().contains(r#""/web.wasm.zst""#));
+        let texts = [false, true].map(|second| {
+            let reason = "a \"reason\"";
+            [loader(second), eryx(second), placeholder(reason, second)]
+        });
+        for text in texts.iter().flatten().chain([&wasm.render()]) {
             assert!(!text.contains('@'), "{text}");
         }
-        assert!(
-            loader
-                .render()
-                .contains(".strategy(wasmtime::Strategy::Winch)")
-        );
     }
 }

@@ -5,7 +5,9 @@
 //! 8 × u32 a member     place and length of its name; place, stored and whole length of
 //!                      its code; the same of its content
 //! names
-//! codes and contents   compressed with zlib, where that is shorter
+//! codes                compressed with zlib where that is shorter, unless all of the
+//!                      snapshot is to be compressed
+//! contents             likewise; not among the codes, of which imports read
 //! ```
 //!
 //! Words are little endian, places count from the start, and 0 stands for what is not
@@ -39,6 +41,8 @@ pub(crate) struct Selection<'a> {
     pub(crate) exclude: &'a [String],
     /// Whether sources come along that have bytecode.
     pub(crate) sources: bool,
+    /// Whether what is embedded is compressed.
+    pub(crate) compressed: bool,
 }
 
 /// A file, or an empty folder.
@@ -116,9 +120,10 @@ fn member(
     let bytecode = pyc::path_of(&relative)
         .and_then(|path| fs::read(folder.join(path)).ok())
         .filter(|bytecode| pyc::belongs(bytecode, &content));
-    let code = bytecode.as_deref().map(pyc::code).map(Stored::new);
+    let stored = |bytes: &[u8]| Stored::new(bytes, selection.compressed);
+    let code = bytecode.as_deref().map(pyc::code).map(stored);
     let kept = selection.sources || code.is_none();
-    let content = kept.then(|| Stored::new(&content));
+    let content = kept.then(|| stored(&content));
     Ok(Some(Member {
         name,
         code,
@@ -137,7 +142,13 @@ pub(super) fn excluded_by<'e>(relative: &str, exclude: &'e [String]) -> Option<&
 }
 
 impl Stored {
-    fn new(bytes: &[u8]) -> Self {
+    fn new(bytes: &[u8], compressed: bool) -> Self {
+        if !compressed {
+            return Self {
+                whole: bytes.len(),
+                bytes: bytes.to_vec(),
+            };
+        }
         let mut encoder = ZlibEncoder::new(Vec::new(), Compression::new(LEVEL));
         let compressed = encoder.write_all(bytes).and_then(|()| encoder.finish());
         let shorter = compressed.ok().filter(|short| short.len() < bytes.len());
@@ -157,21 +168,25 @@ fn written(members: &[Member]) -> Option<Vec<u8>> {
             .iter()
             .map(|member| member.name.len())
             .sum::<usize>();
-    let mut words = vec![members.len()];
-    for member in members {
-        words.extend([name_at, member.name.len()]);
-        name_at += member.name.len();
-        for stored in [&member.code, &member.content] {
-            match stored {
-                None => words.extend([0; 3]),
-                Some(stored) => {
-                    words.extend([data_at, stored.bytes.len(), stored.whole]);
-                    data_at += stored.bytes.len();
-                }
-            }
+    let mut place = |stored: Option<&Stored>| match stored {
+        None => [0; 3],
+        Some(stored) => {
+            let place = [data_at, stored.bytes.len(), stored.whole];
+            data_at += stored.bytes.len();
+            place
         }
-    }
+    };
+    let codes = || members.iter().map(|member| member.code.as_ref());
+    let contents = || members.iter().map(|member| member.content.as_ref());
+    let code_places: Vec<_> = codes().map(&mut place).collect();
+    let content_places: Vec<_> = contents().map(&mut place).collect();
     u32::try_from(data_at).ok()?;
+    let mut words = vec![members.len()];
+    for (member, places) in members.iter().zip(code_places.iter().zip(&content_places)) {
+        words.extend([name_at, member.name.len()]);
+        words.extend(places.0.iter().chain(places.1));
+        name_at += member.name.len();
+    }
     let mut archive = Vec::with_capacity(data_at);
     for word in words {
         archive.extend_from_slice(&u32::try_from(word).ok()?.to_le_bytes());
@@ -179,11 +194,8 @@ fn written(members: &[Member]) -> Option<Vec<u8>> {
     for member in members {
         archive.extend_from_slice(member.name.as_bytes());
     }
-    for stored in members
-        .iter()
-        .flat_map(|member| [&member.code, &member.content])
-    {
-        archive.extend_from_slice(stored.as_ref().map_or(&[], |stored| &stored.bytes));
+    for stored in codes().chain(contents()).flatten() {
+        archive.extend_from_slice(&stored.bytes);
     }
     Some(archive)
 }
@@ -295,13 +307,15 @@ mod tests {
         let code = pyc::tests::bytecode(b"a = 1\n");
         fs::write(cached.join("a.cpython-314.pyc"), &code).unwrap();
         let exclude = ["idle".to_owned(), "p.idle".to_owned()];
-        let made = |sources| {
+        let made_as = |sources, compressed| {
             let selection = Selection {
                 exclude: &exclude,
                 sources,
+                compressed,
             };
             archive(dir.path(), "/lib", &selection).unwrap()
         };
+        let made = |sources| made_as(sources, true);
         let whole = read(&made(true));
         let names: Vec<_> = whole
             .iter()
@@ -328,12 +342,21 @@ mod tests {
         let selection = Selection {
             exclude: &exclude,
             sources: true,
+            compressed: true,
         };
         let other = archive(dir.path(), "/site", &selection).unwrap();
         let both = read(&joined(&[made(true), other.clone()]).unwrap());
         let expected: Vec<_> = whole.iter().cloned().chain(read(&other)).collect();
         assert_eq!(both, expected);
         assert_eq!(joined(&[made(true)]).unwrap(), made(true));
+        // Nothing is compressed, and all else is as it was.
+        assert_eq!(read(&made_as(true, false)), whole);
+        let long = "long ".repeat(100);
+        let holds = |archive: &[u8]| archive.windows(500).any(|part| part == long.as_bytes());
+        assert_eq!(
+            [true, false].map(|on| holds(&made_as(true, on))),
+            [false, true]
+        );
         // What has no bytecode keeps its source.
         let without = read(&made(false));
         assert_eq!(content(&without, 0), None);

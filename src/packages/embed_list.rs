@@ -136,6 +136,7 @@ mod tests {
         let selection = Selection {
             exclude: &exclude,
             sources: true,
+            compressed: true,
         };
         let archive = archive(dir.path(), "/site-packages", &selection).unwrap();
         let parts = embedded(&archive);

@@ -89,5 +89,6 @@ fn selection(config: &Config) -> Selection<'_> {
     Selection {
         exclude: &config.embed_exclude,
         sources: config.embed_sources,
+        compressed: config.compress.is_none(),
     }
 }

@@ -135,7 +135,8 @@ pub(crate) fn embedded(
     key.part("libraries", &libraries.0)
         .part("path", guest_path.as_bytes())
         .part("folder", &folder.0)
-        .part("sources", &[u8::from(selection.sources)]);
+        .part("sources", &[u8::from(selection.sources)])
+        .part("compressed", &[u8::from(selection.compressed)]);
     for module in selection.exclude {
         key.part("exclude", module.as_bytes());
     }
@@ -172,6 +173,15 @@ pub(crate) fn native_by_consumer(snapshot: Digest, target: &str, made_by: Digest
         .part("snapshot", &snapshot.0)
         .part("target", target.as_bytes())
         .part("made by", &made_by.0)
+        .finish()
+}
+
+/// A file with this content, compressed.
+pub(crate) fn compressed(content: Digest, level: u8) -> Digest {
+    KeyBuilder::new("compressed")
+        .part("content", &content.0)
+        .part("level", &[level])
+        .part("zstd", &zstd::zstd_safe::VERSION_NUMBER.to_le_bytes())
         .finish()
 }
 

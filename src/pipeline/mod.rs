@@ -1,7 +1,7 @@
 //! The order of the steps, from inputs that were read to what the program gets.
 //!
 //! ```text
-//! read ─► stage ─► link ─► bytecode ─► snapshot ─► native
+//! read ─► stage ─► link ─► bytecode ─► snapshot ─► native ─► compress
 //! ```
 //!
 //! Each step is a function from one value to the next. What it makes is kept under a key
@@ -12,6 +12,7 @@
 
 pub(crate) mod attempts;
 pub(crate) mod bytecode;
+pub(crate) mod compress;
 pub(crate) mod context;
 pub(crate) mod embed;
 pub(crate) mod keys;
@@ -30,6 +31,7 @@ use crate::packages::report::listed;
 use crate::packages::tree::{self, SitePackages};
 use crate::pipeline::attempts::{Attempts, GuestInputs};
 use crate::pipeline::bytecode::Bytecode;
+use crate::pipeline::compress::Compressed;
 use crate::pipeline::context::Context;
 use crate::pipeline::keys::{Content, Keys};
 use crate::pipeline::link::Linked;
@@ -51,6 +53,7 @@ pub(crate) struct Built {
     pub(crate) stdlib: PathBuf,
     pub(crate) site_packages: SitePackages,
     pub(crate) native: Option<NativeCode>,
+    pub(crate) compressed: Option<Compressed>,
     /// What a person should know, for as long as the result is used.
     pub(crate) warnings: Vec<String>,
     /// For the report, if one is wanted.
@@ -109,6 +112,8 @@ pub(crate) fn run(
         Some(plan) => Some(native::compile(cx, plan, &packages.keys, &snapshot.blob)?),
         None => None,
     };
+    let code = native.as_ref().map(|native| &native.blob);
+    let compressed = compress::compress(cx, &snapshot.blob, code)?;
     let mut used = vec![
         (link::kind(cx.config), packages.keys.link),
         (EntryKind::Snapshot, packages.keys.snapshot),
@@ -116,6 +121,9 @@ pub(crate) fn run(
     let embedded = packages.keys.embedded.iter();
     used.extend(embedded.map(|&key| (EntryKind::Embedded, key)));
     used.extend(native.iter().map(|native| (EntryKind::Native, native.key)));
+    let frames = compressed.iter();
+    let frames = frames.flat_map(|files| [&files.component].into_iter().chain(&files.native));
+    used.extend(frames.map(|frame| (EntryKind::Compressed, frame.key)));
     cx.cache.evict(cx.config.cache_size, &used);
     let warnings = &packages.site_packages.report.warnings;
     Ok(Built {
@@ -125,6 +133,7 @@ pub(crate) fn run(
         stdlib,
         site_packages: packages.site_packages,
         native,
+        compressed,
         measured,
     })
 }

@@ -53,10 +53,12 @@ pub(crate) enum EntryKind {
     Native,
     /// Which native code other snapshots of the same code can be made from.
     Reuse,
+    /// A finished component, or its native code, compressed.
+    Compressed,
 }
 
 impl EntryKind {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Link,
         Self::Fuse,
         Self::Code,
@@ -66,6 +68,7 @@ impl EntryKind {
         Self::Verified,
         Self::Native,
         Self::Reuse,
+        Self::Compressed,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -79,6 +82,7 @@ impl EntryKind {
             Self::Verified => "verified",
             Self::Native => "native",
             Self::Reuse => "reuse",
+            Self::Compressed => "compressed",
         }
     }
 }

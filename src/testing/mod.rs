@@ -132,6 +132,7 @@ impl Workbench {
         let selection = Selection {
             exclude: &Config::default().embed_exclude,
             sources,
+            compressed: true,
         };
         let archives = folders
             .map(|(folder, guest_path)| embed::archive(folder, guest_path, &selection).unwrap());

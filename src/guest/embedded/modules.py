@@ -2,7 +2,8 @@ import importlib, pkgutil, sys, warnings, zlib
 warnings.simplefilter("ignore")
 # They print, open a browser, or change what others see.
 skipped = {"antigravity", "this", "__hello__", "__phello__", "__phello__.spam", "idlelib",
-           "curses", "ensurepip", "test", "tkinter", "turtle", "turtledemo", "venv"}
+           "asyncio.windows_events", "asyncio.windows_utils", "ctypes", "curses", "ensurepip",
+           "test", "tkinter", "turtle", "turtledemo", "venv"}
 
 def names(path, prefix):
     for module in pkgutil.iter_modules([path], prefix):

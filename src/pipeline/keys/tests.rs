@@ -201,6 +201,9 @@ fn native_code() {
             reuse(d, b, c),
             reuse(a, d, c),
             reuse(a, b, d),
+            compressed(a, 3),
+            compressed(b, 3),
+            compressed(a, 4),
         ]
     });
 }
@@ -291,6 +294,8 @@ fn every_key_of_the_configuration() {
             config_with(|c| c.site_packages = Some("a".into())),
             config_with(|c| c.setup = Some("a".into())),
             config_with(|c| c.setup_code = Some("a".into())),
+            config_with(|c| c.compress = Some(1)),
+            config_with(|c| c.compress = Some(2)),
             config_with(|c| c.engine = CompilerChoice::Cranelift),
             config_with(|c| c.strip = false),
             config_with(|c| c.fuse = false),
@@ -338,10 +343,16 @@ fn every_key_of_precompile() {
 #[test]
 fn the_archive_depends_on_what_is_in_it_and_the_snapshot_on_the_archive() {
     let exclude = ["tkinter".to_owned()];
-    let key = |path, folder, exclude: &[String], sources| {
-        let selection = Selection { exclude, sources };
+    let key_of = |path, folder, exclude: &[String], sources, compressed| {
+        let selection = Selection {
+            exclude,
+            sources,
+            compressed,
+        };
         embedded(digest("libraries"), path, digest(folder), &selection)
     };
+    let key =
+        |path, folder, exclude: &[String], sources| key_of(path, folder, exclude, sources, true);
     let archives = || {
         vec![
             key("/a", "stdlib", &[], true),
@@ -349,6 +360,7 @@ fn the_archive_depends_on_what_is_in_it_and_the_snapshot_on_the_archive() {
             key("/b", "stdlib", &[], true),
             key("/a", "stdlib", &exclude, true),
             key("/a", "stdlib", &[], false),
+            key_of("/a", "stdlib", &[], true, false),
         ]
     };
     all_differ(archives);

@@ -312,6 +312,7 @@ fn record_profiles() {
     let selection = Selection {
         exclude: &Config::default().embed_exclude,
         sources: true,
+        compressed: true,
     };
     let guest_path = crate::guest::environment::STDLIB;
     let archive = embed::archive(&stdlib, guest_path, &selection).unwrap();
