@@ -8,6 +8,8 @@ mod skip;
 use eryx_preinit_build::{Extension, Stage};
 use runtime::builder;
 use std::fs;
+#[cfg(feature = "wheels")]
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 #[test]
@@ -72,8 +74,9 @@ fn native_extensions_are_linked_and_imported() {
     assert_eq!(fs::metadata(placeholder).unwrap().len(), 0);
 }
 
+#[cfg(feature = "wheels")]
 #[test]
-fn with_extensions_too_only_the_profiled_bodies_are_compiled() {
+fn with_packages_and_extensions_too_only_the_profiled_bodies_are_compiled() {
     for version in ["0.5.0", "0.14.0"] {
         let dir = tempfile::tempdir().unwrap();
         let library = match native::compiled_from_c(dir.path()) {
@@ -81,7 +84,24 @@ fn with_extensions_too_only_the_profiled_bodies_are_compiled() {
             Err(why) => return skip::skipped("the extension in C", &why),
         };
         let many = native::compiled(dir.path(), "src/wasm/bodies/extension.c").unwrap();
-        let mut builder = builder(dir.path(), &["cfast", "cmany", "few"]);
+        let imports = [
+            "cfast", "cmany", "few", "jinja2", "click", "attrs", "project",
+        ];
+        let mut builder = builder(dir.path(), &imports);
+        // Their sources are compiled in the guest, as far as they are Python.
+        for (name, text) in [
+            (
+                "project.py",
+                "import json\nNAME = json.dumps({'é': [1.5, None]})\n",
+            ),
+            ("broken.py", "print 'of another Python'\n"),
+        ] {
+            fs::write(dir.path().join(name), text).unwrap();
+            builder.config.packages.push(dir.path().join(name));
+        }
+        let wheels = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wheels");
+        builder.config.packages.push(wheels.join("*.whl"));
+        builder.config.packages.push(wheels.join("*.tar.gz"));
         builder.config.cache_dir = Some(dir.path().join("cache"));
         builder.config.runtime = Some(runtime::folder(version));
         // In two phases; in one phase, with types of its own; in one phase.
@@ -96,7 +116,12 @@ fn with_extensions_too_only_the_profiled_bodies_are_compiled() {
             fs::write(&path, library).unwrap();
             builder.config.extensions.push(Extension::new(path));
         }
-        builder.config.setup_code = Some("import cfast\nassert cfast.square(6) == 36".to_owned());
+        builder.config.setup_code = Some(
+            "import cfast, jinja2\nassert cfast.square(6) == 36\n\
+             page = jinja2.Template('<b>{{ x|e }}</b>{% for y in x %}{{ y }}{% endfor %}')\n\
+             assert page.render(x='<a') == '<b>&lt;a</b><a'"
+                .to_owned(),
+        );
         let said = Arc::new(Mutex::new(String::new()));
         let lines = said.clone();
         builder.progress(move |line| *lines.lock().unwrap() += &format!("{line}\n"));

@@ -113,7 +113,8 @@ fn parts(sources: &[Source], bytes: usize, files: usize) -> impl Iterator<Item =
     })
 }
 
-async fn call_guest(
+/// Has `guest` compile `sources`; what it made of each.
+pub(crate) async fn call_guest(
     guest: &mut Guest,
     sources: &[Source],
 ) -> Result<Vec<Option<Vec<u8>>>, Failure> {

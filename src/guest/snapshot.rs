@@ -15,6 +15,8 @@ use crate::guest::restore::RESTORED;
 use crate::guest::script::{Observed, Script, Timing};
 use crate::wasm::complete::{self, Bare};
 use crate::wasm::environ;
+#[cfg(test)]
+use crate::{guest::bytecode, packages::bytecode::Source};
 use std::time::{Duration, Instant};
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -79,7 +81,8 @@ pub(crate) fn take(
     })
 }
 
-/// Runs `scripts`, and `failing` ones, which raise, and returns the snapshot.
+/// Runs `scripts`, and `failing` ones, which raise, compiles `sources`, and returns the
+/// snapshot.
 #[cfg(test)]
 pub(crate) fn record(
     instrumented: &Instrumented<'_>,
@@ -88,6 +91,7 @@ pub(crate) fn record(
     archive: Option<&[u8]>,
     scripts: &[String],
     failing: &[&str],
+    sources: &[Source],
     finalize: bool,
 ) -> Result<Bare, Failure> {
     block_on(async {
@@ -102,6 +106,9 @@ pub(crate) fn record(
         }
         for script in failing {
             guest.execute(script, "script").await?.unwrap_err();
+        }
+        if !sources.is_empty() {
+            bytecode::call_guest(&mut guest, sources).await?;
         }
         if finalize {
             // What runs beside packages and set-up code, and finds who draws.

@@ -72,7 +72,7 @@ impl<'a> Way<'a> {
     /// them, the compilers in the order given.
     fn all(engines: &'a [(Compiler, Engine)]) -> impl Iterator<Item = Self> {
         engines.iter().flat_map(|(compiler, engine)| {
-            [Bodies::Start, Bodies::All].map(|bodies| Self {
+            [Bodies::Library, Bodies::Start, Bodies::All].map(|bodies| Self {
                 compiler: *compiler,
                 engine,
                 bodies,
@@ -123,12 +123,12 @@ impl Attempts<'_> {
         let bare = complete::bare(linked).map_err(not_understood)?;
         let instrument = || snapshot::instrument(&bare, linked);
         let instrumented = cx.log.timed("instrument", instrument)?;
-        let mut ready = self.ready(engines);
-        let mut profile_helps = self.is_profiled()?;
+        let mut fewest = self.fewest()?;
+        let mut ready = self.ready(engines, fewest);
         let mut last = None;
         for way in Way::all(engines) {
             // What was missing for one compiler is for the next.
-            if way.bodies == Bodies::Start && !profile_helps {
+            if way.bodies < fewest {
                 continue;
             }
             // Compiled for a later way: what comes before was no use.
@@ -144,7 +144,10 @@ impl Attempts<'_> {
                 Ok(built) => return Ok(built),
                 Err(Attempt::Failed(error)) => return Err(error),
                 Err(Attempt::Trap(error)) => {
-                    profile_helps = false;
+                    fewest = match way.bodies {
+                        Bodies::Execute | Bodies::Library => Bodies::Start,
+                        Bodies::Start | Bodies::All => Bodies::All,
+                    };
                     error
                 }
                 Err(Attempt::Compile(error)) => error,
@@ -182,26 +185,36 @@ impl Attempts<'_> {
         Err(last)
     }
 
-    /// Whether running the profiled bodies may do. What extensions call is known where
-    /// they are in one module with it.
-    fn is_profiled(&self) -> Result<bool, Error> {
-        let extensions = &self.guest.site_packages.report.libraries;
+    /// The fewest bodies that may do. What extensions call is known where they are in one
+    /// module with it.
+    fn fewest(&self) -> Result<Bodies, Error> {
+        let packages = self.guest.site_packages;
         let linked = self.linked.bytes();
-        let known = || bodies::is_fused(linked).map_err(not_understood);
-        Ok((extensions.is_empty() || known()?)
-            && bodies::is_profiled(linked).map_err(not_understood)?)
+        let known = packages.report.libraries.is_empty()
+            || bodies::is_fused(linked).map_err(not_understood)?;
+        if !known || !bodies::is_profiled(linked).map_err(not_understood)? {
+            return Ok(Bodies::All);
+        }
+        let only_library = packages.tree.is_none()
+            && self.guest.setup.is_none()
+            && self.cx.config.on_restore.is_empty()
+            && self.bytecode.fill()?.is_empty();
+        Ok(match only_library {
+            true => Bodies::Library,
+            false => Bodies::Start,
+        })
     }
 
-    /// Compiled code in the cache, of the first way that has some: all bodies, if an
-    /// earlier build needed them.
-    fn ready<'e>(&self, engines: &'e [(Compiler, Engine)]) -> Option<Ready<'e>> {
+    /// Compiled code in the cache, of the first way that has some and keeps at least the
+    /// `fewest` bodies: all of them, if an earlier build needed them.
+    fn ready<'e>(&self, engines: &'e [(Compiler, Engine)], fewest: Bodies) -> Option<Ready<'e>> {
         let cache = &self.cx.cache;
         let all_first = engines.chunks(1).flat_map(|engine| {
             let mut ways: Vec<_> = Way::all(engine).collect();
             ways.reverse();
             ways
         });
-        for way in all_first {
+        for way in all_first.filter(|way| way.bodies >= fewest) {
             let Some(code) = cache.find(EntryKind::Code, way.code_key(self.keys.link)) else {
                 continue;
             };

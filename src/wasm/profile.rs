@@ -13,13 +13,15 @@ use anyhow::{Result, ensure};
 use std::collections::HashMap;
 use wasmparser::BinaryReader;
 
-/// Which bodies the component that runs at build time keeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Which bodies the component that runs at build time keeps, the fewest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Bodies {
-    /// Those that starting Python and importing modules runs.
-    Start,
     /// Those that a restored snapshot needs to execute a statement.
     Execute,
+    /// Those that starting Python and importing modules of the standard library runs.
+    Library,
+    /// Also those that packages are likely to run, and compiling their sources.
+    Start,
     /// Every body.
     All,
 }
@@ -28,8 +30,9 @@ impl Bodies {
     /// For cache keys and verbose output.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Start => "start",
             Self::Execute => "execute",
+            Self::Library => "library",
+            Self::Start => "start",
             Self::All => "all",
         }
     }
@@ -38,11 +41,14 @@ impl Bodies {
 /// Recorded by `cargo test --release record_profiles -- --ignored`.
 ///
 /// Unsigned LEB128 numbers, one for each function, ascending by digest: what the
-/// digest is more than the one before, times four, plus [`START`] and [`EXECUTE`].
+/// digest is more than the one before, times eight, plus [`START`], [`EXECUTE`] and
+/// [`LIBRARY`].
 pub(crate) const RECORDED: &[u8] = include_bytes!("bodies/profiles.bin");
 
 /// Set for what starting Python and importing modules runs.
 pub(crate) const START: u8 = 1;
+/// Set for what of that no packages are needed for.
+pub(crate) const LIBRARY: u8 = 4;
 /// Set for what executing a statement in a restored snapshot runs.
 pub(crate) const EXECUTE: u8 = 2;
 
@@ -68,9 +74,9 @@ impl Profile {
         let mut digest = 0_u64;
         while !reader.eof() {
             let number = reader.read_var_u64()?;
-            digest += number >> 2;
+            digest += number >> 3;
             ensure!(digest >> DIGEST_BITS == 0, "a digest of too many bits");
-            functions.insert(digest, (number & 3) as u8);
+            functions.insert(digest, (number & 7) as u8);
         }
         Ok(Self(functions))
     }
@@ -86,6 +92,7 @@ impl Profile {
         let flag = match bodies {
             Bodies::All => return Ok(None),
             Bodies::Start => START,
+            Bodies::Library => LIBRARY,
             Bodies::Execute => EXECUTE,
         };
         let digests = digests(module)?;
@@ -154,7 +161,7 @@ pub(crate) fn encode(functions: &std::collections::BTreeMap<u64, u8>) -> Vec<u8>
     let mut out = Vec::new();
     let mut last = 0;
     for (digest, runs) in functions {
-        let number: u64 = (digest - last) << 2 | u64::from(*runs);
+        let number: u64 = (digest - last) << 3 | u64::from(*runs);
         number.encode(&mut out);
         last = *digest;
     }
@@ -166,26 +173,27 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
-    const LIBRARY: &str = "(module
+    const MODULE: &str = "(module
         (func (result i32) i32.const 1)
         (func (param i32) local.get 0 drop)
         (func (result i64) i64.const 2))";
 
     #[test]
     fn what_is_known_and_does_not_run_is_left_out() {
-        let module = wat::parse_str(LIBRARY).unwrap();
+        let module = wat::parse_str(MODULE).unwrap();
         let digests = digests(&module).unwrap();
-        let recorded = BTreeMap::from([(digests[0], START), (digests[1], EXECUTE)]);
+        let recorded = BTreeMap::from([(digests[0], START), (digests[1], EXECUTE | LIBRARY)]);
         let profile = Profile::parse(&encode(&recorded)).unwrap();
         let hot = |bodies| profile.hot(&module, bodies).unwrap();
         assert_eq!(hot(Bodies::Start), Some(vec![true, false, true]));
         assert_eq!(hot(Bodies::Execute), Some(vec![false, true, true]));
+        assert_eq!(hot(Bodies::Library), Some(vec![false, true, true]));
         assert_eq!(hot(Bodies::All), None);
     }
 
     #[test]
     fn a_module_made_of_others_has_their_digests() {
-        let library = wat::parse_str(LIBRARY).unwrap();
+        let library = wat::parse_str(MODULE).unwrap();
         let expected: Vec<u64> = digests(&library).unwrap().into_iter().rev().collect();
         let made = |count: usize| {
             let mut made = wat::parse_str("(module (func) (func) (func))").unwrap();
@@ -223,7 +231,14 @@ mod tests {
         let count = |flag| functions.values().filter(|&runs| runs & flag != 0).count();
         assert!(functions.len() > 10_000);
         assert!((1..functions.len() / 2).contains(&count(START)));
-        assert!((1..count(START)).contains(&count(EXECUTE)));
+        assert!((1..count(START)).contains(&count(LIBRARY)));
+        assert!((1..count(LIBRARY)).contains(&count(EXECUTE)));
+        // What packages run includes it.
+        assert!(
+            functions
+                .values()
+                .all(|runs| runs & LIBRARY == 0 || runs & START != 0)
+        );
         // A number cut short, and a digest without end.
         assert!(Profile::parse(&RECORDED[..RECORDED.len() - 1]).is_err());
         assert!(Profile::parse(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]).is_err());

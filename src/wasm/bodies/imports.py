@@ -1,18 +1,30 @@
 # Every module of the standard library that imports here, one by one.
-import sys
-for _name in sorted(sys.stdlib_module_names):
-    if _name in ("antigravity", "this", "idlelib", "turtledemo"):
-        continue
-    try:
-        __import__(_name)
-    except BaseException:
-        pass
-for _name in ("os.path", "importlib.metadata", "importlib.resources", "json.tool",
-              "email.message", "email.mime.text", "urllib.parse", "urllib.request",
-              "http.client", "http.server", "xml.etree.ElementTree", "xml.dom.minidom",
-              "concurrent.futures", "collections.abc", "logging.config", "logging.handlers",
-              "unittest.mock", "html.parser", "encodings.idna", "encodings.utf_16"):
-    try:
-        __import__(_name)
-    except BaseException:
-        pass
+def imports():
+    import pkgutil
+    import sys
+
+    # They print, open a browser, have windows, or are tests.
+    skipped = {"antigravity", "this", "idlelib", "turtledemo", "test", "tkinter", "__hello__",
+               "__phello__", "lib2to3", "dill"}
+
+    def attempt(name):
+        try:
+            return __import__(name, fromlist=["x"])
+        except BaseException:
+            return None
+
+    def every(path, prefix):
+        for module in pkgutil.iter_modules(path, prefix):
+            if module.name in skipped or module.name.endswith("__main__"):
+                continue
+            imported = attempt(module.name)
+            if module.ispkg and imported:
+                every(imported.__path__, module.name + ".")
+
+    for name in sorted(sys.stdlib_module_names - skipped):
+        attempt(name)
+    every(["/python-stdlib"], "")
+    attempt("os.path")
+
+
+imports()

@@ -13,16 +13,20 @@
 use super::*;
 use crate::config::Config;
 use crate::guest::engine::{self, Compiler};
+use crate::guest::environment::SITE_PACKAGES;
 use crate::guest::host::{self, GuestSetup};
 use crate::guest::script::Script;
 use crate::guest::snapshot;
 use crate::inputs::runtime;
 use crate::inputs::stdlib;
+use crate::inputs::walk::tree;
+use crate::packages::bytecode::{Mount, Source};
 use crate::packages::embed::{self, Selection};
 use crate::testing::native;
 use crate::wasm::complete;
 use crate::wasm::{initialize, link};
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 use wasm_encoder::reencode::utils as reencode;
@@ -185,6 +189,7 @@ fn run(
     [stdlib, site_packages]: [&Path; 2],
     archive: Option<&[u8]>,
     scripts: &[String],
+    sources: &[Source],
     finalize: bool,
 ) -> Vec<Vec<usize>> {
     let counting = with_coverage(component).unwrap();
@@ -200,6 +205,7 @@ fn run(
         archive,
         scripts,
         if finalize { &FAILING } else { &[] },
+        sources,
         finalize,
     )
     .unwrap_or_else(|failure| panic!("{:?}", failure.into_error()));
@@ -227,12 +233,56 @@ const FAILING: [&str; 4] = [
     "print(compile, repr(OSError))\nraise ImportError('x')",
 ];
 
+/// What packages are likely to be: modules of the standard library, syntax that it has
+/// little of, and files that are sources by their names only.
+fn sources(stdlib: &Path, site_packages: &Path) -> Vec<Source> {
+    let folder = site_packages.join("sources");
+    fs::create_dir(&folder).unwrap();
+    let modules = tree(stdlib).unwrap();
+    let modules = modules
+        .into_iter()
+        .filter(|path| path.extension() == Some("py".as_ref()));
+    for (number, module) in modules.step_by(4).enumerate() {
+        fs::copy(module, folder.join(format!("m{number}.py"))).unwrap();
+    }
+    fs::write(folder.join("syntax.py"), include_str!("syntax.py")).unwrap();
+    let deep = format!("x = {}1{}\n", "(".repeat(300), ")".repeat(300));
+    let whole = [
+        "x = 1\0\n",
+        "# -*- coding: no-such -*-\n",
+        "# -*- coding: latin-1 -*-\nx = 'e'\n",
+        "\u{feff}x = 'é'\r\ny = 1\r",
+        &deep,
+        "",
+    ];
+    // A line each, with a sign for the ends of its own lines.
+    let lines = include_str!("broken.txt").lines();
+    let lines = lines.map(|line| line.replace('⏎', "\n") + "\n");
+    for (number, text) in whole
+        .map(str::to_owned)
+        .into_iter()
+        .chain(lines)
+        .enumerate()
+    {
+        fs::write(folder.join(format!("broken{number}.py")), text).unwrap();
+    }
+    let mount = Mount {
+        folder: site_packages,
+        guest_path: SITE_PACKAGES,
+    };
+    mount.without_bytecode().unwrap()
+}
+
 /// What a snapshot is likely to run: every importable module of the standard
 /// library, and everyday use of the language.
 fn start_scripts() -> Vec<String> {
-    [include_str!("imports.py"), include_str!("everyday.py")]
-        .map(str::to_owned)
-        .to_vec()
+    [
+        include_str!("imports.py"),
+        include_str!("everyday.py"),
+        include_str!("objects.py"),
+    ]
+    .map(str::to_owned)
+    .to_vec()
 }
 
 /// What a restored snapshot is tried with: as few functions as will do, since each
@@ -280,7 +330,7 @@ fn extensions(site_packages: &Path) -> Vec<link::Extension> {
     ];
     let extensions = modules.map(|(shown, wasm)| {
         let name = format!("{shown}.cpython-314-wasm32-wasi.so");
-        std::fs::write(site_packages.join(&name), []).unwrap();
+        fs::write(site_packages.join(&name), []).unwrap();
         link::Extension {
             library: link::Library {
                 name: format!("/site-packages/{name}"),
@@ -291,6 +341,19 @@ fn extensions(site_packages: &Path) -> Vec<link::Extension> {
         }
     });
     extensions.into()
+}
+
+/// What ran in any of several runs, by module.
+fn united(runs: impl IntoIterator<Item = Vec<Vec<usize>>>) -> Vec<Vec<usize>> {
+    let unite = |mut all: Vec<Vec<usize>>, more: Vec<Vec<usize>>| {
+        for (all, more) in all.iter_mut().zip(more) {
+            all.extend(more);
+            all.sort();
+            all.dedup();
+        }
+        all
+    };
+    runs.into_iter().reduce(unite).unwrap_or_default()
 }
 
 /// Functions of a module of fewer are not recorded, nor what equals one of them.
@@ -320,6 +383,7 @@ fn record_profiles() {
     let mut kept = Vec::new();
     let site_packages = tempfile::tempdir().unwrap();
     let extensions = extensions(site_packages.path());
+    let sources = sources(&stdlib, site_packages.path());
     let all: Vec<_> = std::env::split_paths(&packages)
         .flat_map(|package| [(package.clone(), false), (package, true)])
         .collect();
@@ -332,30 +396,26 @@ fn record_profiles() {
         if extended {
             scripts.push(include_str!("extension.py").to_owned());
         }
-        let mut start = run(&linked, folders, None, &scripts, true);
-        let embedded = run(&linked, folders, Some(&archive), &scripts, true);
-        for (start, more) in start.iter_mut().zip(embedded) {
-            start.extend(more);
-        }
+        let imports = &scripts[..1];
+        let library = united(
+            [None, Some(&archive[..])]
+                .map(|archive| run(&linked, folders, archive, imports, &[], true)),
+        );
+        let start = united([
+            run(&linked, folders, None, &scripts, &sources, true),
+            run(&linked, folders, Some(&archive), &scripts, &[], true),
+            library.clone(),
+        ]);
         // What a statement needs differs a little with what was imported.
-        let execute = [&[][..], &["json", "re"], &["asyncio", "logging", "random"]]
-            .map(|imports| {
-                let imports: Vec<String> = imports.iter().map(|&s: &&str| s.to_owned()).collect();
-                let restored = plain_snapshot(&linked, &stdlib, &imports);
-                run(&restored, folders, None, &execute_scripts(), false)
-            })
-            .into_iter()
-            .reduce(|mut all, more| {
-                for (all, more) in all.iter_mut().zip(more) {
-                    all.extend(more);
-                    all.sort();
-                    all.dedup();
-                }
-                all
-            })
-            .unwrap();
+        let imports = [&[][..], &["json", "re"], &["asyncio", "logging", "random"]];
+        let execute = united(imports.map(|imports| {
+            let imports: Vec<String> = imports.iter().map(|&s: &&str| s.to_owned()).collect();
+            let restored = plain_snapshot(&linked, &stdlib, &imports);
+            run(&restored, folders, None, &execute_scripts(), &[], false)
+        }));
         let modules = sections::core_modules(&linked).unwrap();
-        for ((module, start), execute) in modules.into_iter().zip(start).zip(execute) {
+        let ran = start.into_iter().zip(library).zip(execute);
+        for (module, ((start, library), execute)) in modules.into_iter().zip(ran) {
             let Some(code) = code(module).unwrap() else {
                 continue;
             };
@@ -366,10 +426,11 @@ fn record_profiles() {
                 continue;
             }
             eprintln!(
-                "{}: {} functions, {} start, {} execute",
+                "{}: {} functions, {} start, {} library, {} execute",
                 package.display(),
                 digests.len(),
                 start.len(),
+                library.len(),
                 execute.len()
             );
             for (digest, body) in digests.iter().zip(bodies(code).unwrap()) {
@@ -378,7 +439,11 @@ fn record_profiles() {
                     false => drop(functions.entry(*digest).or_insert(0)),
                 }
             }
-            for (ran, flag) in [(start, profile::START), (execute, profile::EXECUTE)] {
+            for (ran, flag) in [
+                (start, profile::START),
+                (library, profile::LIBRARY),
+                (execute, profile::EXECUTE),
+            ] {
                 for function in ran {
                     *functions.entry(digests[function]).or_insert(0) |= flag;
                 }
@@ -389,5 +454,5 @@ fn record_profiles() {
         functions.remove(&digest);
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/wasm/bodies/profiles.bin");
-    std::fs::write(path, profile::encode(&functions)).unwrap();
+    fs::write(path, profile::encode(&functions)).unwrap();
 }
