@@ -27,6 +27,7 @@ def numbers():
         a & b, a | b, a ^ b, a << b, a >> b, ~a, a.bit_length(), a.to_bytes(12, "big")
     int("123"), int("ff", 16), float("1.5"), complex("1+2j"), round(2.567, 2), f"{3.14159:.2f}"
     f"{10**20:,}", f"{255:#x}", f"{5:>10}", "%d %s %r %.3f" % (1, "a", "b", 2.5), bin(10), oct(8)
+    complex(1, 2), complex(True, 2.5), complex(1j, 1j).conjugate(), complex("1") == 1, (1j).real, (1j).imag
     math.sqrt(2), math.sin(1), math.factorial(20), math.gcd(12, 18), math.isclose(1, 1.0), math.log(10)
     statistics.mean([1, 2, 3]), fractions.Fraction(1, 3) + fractions.Fraction(1, 6)
     with decimal.localcontext() as ctx:

@@ -8,10 +8,11 @@ type Alias[T: int = str, *Ts = *tuple[int], **P = [int]] = dict[T, P]
 async def agen():
     async for x in y:
         yield {k async for k in x if k if await k}, {k: v async for k, v in x}, (k async for k in x)
+async def coroutine():
     async with a as b, c as (d, e):
         return await b
     return [await z for z in [k async for k in x]]
-class Generic[T: (int, str) = int, *Ts, **P](Base, metaclass=M, **kw):
+class Generic[T: (int, str) = int, *Ts = *tuple[int], **P = [int]](Base, metaclass=M, **kw):
     x: int = 1
     (y): str
     z.w: list[int]
@@ -45,11 +46,11 @@ match command.split(), {"k": 1}:
         pass
     case {"x": 1, -1: y, a.b: z, **rest}:
         pass
-    case Point(x=0, y=Point(1, z)) | Point() | a.b.Point(1, 2,) as point:
+    case Point(x=0, y=Point(1, z)) | Point(z) | a.b.Point(z, 2,) as point:
         pass
     case (a, b), [*c, d] | [d, *c]:
         pass
-    case (1) | str(x) | b"x" | f.g:
+    case (1) | str() | b"x" | f.g:
         pass
     case _:
         pass
@@ -63,13 +64,12 @@ else:
     while x: break
     else: pass
 with (open(a) as b, open(c),): pass
-with (yield): pass
 x = *a, *b, *(c if d else e), [*f, *g], {*h, *i}, {**j, "k": 1, **l}
 a[1:2, ::3, ..., *b], a[b:=1], a[:], a[x:y:z], a[-1][()]
 print(*a, b, *c, d=1, **e, f=(g for g in h), **i)
 f(x for x in y), f(a := 1), f(**{"a": 1}), f(*[1]), f(lambda: 0)
 @decorator(a)[0].b
-@(yield)
+@lambda f: f
 async def decorated(*, a): return
 assert x, "message"; del a[0], b.c; pass; global_ = 0x_1f, 0o17, 0b11, 1_000, 1e-5, 1j, .5, 5., 10 ** 400
 lambda *, a, **k: a; lambda *a: a; lambda a=1, /: a; lambda: (yield from x)
@@ -83,7 +83,7 @@ def outer():
         class __Inner: __private = 1
         print(__class__, x)
         def f(self): return __class__, super().f, self.__x
-        items = [x for x in y if (q := x)]
+        items = [x for x in y if x]
     while 1:
         try: break
         except: continue
