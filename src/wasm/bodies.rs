@@ -365,6 +365,8 @@ fn traps(code: &[u8]) -> Result<Vec<u8>> {
 }
 
 #[cfg(test)]
+mod gaps;
+#[cfg(test)]
 mod record;
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 # Every method of every usual type, with arguments of every usual kind: what packages do
 # while they are imported is a choice of that.
 def methods():
+    import bisect, cmath, codecs, heapq, math, time, unicodedata
     import collections, contextlib, datetime, decimal, enum, functools, io, itertools, operator
     import pathlib, re, string, struct, sys, threading, types, typing, warnings, weakref
 
@@ -134,6 +135,22 @@ def methods():
                 value = make()
                 if call is not print:
                     attempt(call, value, *given)
+    for module in (bisect, cmath, codecs, heapq, itertools, math, unicodedata):
+        for name in dir(module):
+            if name not in ("count", "cycle", "register", "register_error", "repeat", "sleep"):
+                for given in arguments:
+                    attempt(attempt(getattr, module, name), *given)
+    # What is asked for often has functions of its own.
+    for left, right in ((3, 1.5), (1.5, 3), (3, 4), (1.5, 2.5), ("a", "b"), ([1], [2]), ((1,), (2,))):
+        for _ in range(200):
+            attempt(lambda: left / right), attempt(lambda: left * right), attempt(lambda: left - right)
+            attempt(lambda: left + right), attempt(lambda: left // right), attempt(lambda: left % right)
+            attempt(lambda: left < right), attempt(lambda: left == right), attempt(lambda: left & right)
+            attempt(lambda: left[0]), attempt(lambda: left[0:1]), attempt(lambda: left in right)
+    class Renamed(Plain): pass
+    Renamed.__name__, Renamed.__qualname__, Renamed.__module__, Renamed.__doc__ = "a", "b", "c", "d"
+    attempt(lambda: setattr(Renamed, "__bases__", (Slots,)))
+    attempt(time.strftime, "%Y %z é", time.localtime())
 
 
 methods()

@@ -183,8 +183,8 @@ fn covered(snapshot: &[u8], original: &[u8]) -> Result<Vec<Vec<usize>>> {
     Ok(all)
 }
 
-/// Runs `scripts` in `component`; what ran, and the snapshot.
-fn run(
+/// Runs `scripts` in `component`, and has it compile `sources`; what ran.
+pub(super) fn run(
     component: &[u8],
     [stdlib, site_packages]: [&Path; 2],
     archive: Option<&[u8]>,
@@ -456,80 +456,4 @@ fn record_profiles() {
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/wasm/bodies/profiles.bin");
     fs::write(path, profile::encode(&functions)).unwrap();
-}
-
-#[test]
-#[ignore = "experiment"]
-fn missing() {
-    let packages = std::env::var_os("ERYX_PREINIT_RECORD").expect("set");
-    let stdlib_dir = tempfile::tempdir().unwrap();
-    let stdlib = stdlib::unpack_stdlib(stdlib::EMBEDDED_STDLIB, stdlib_dir.path()).unwrap();
-    let site_packages = tempfile::tempdir().unwrap();
-    let script = std::env::var("SCRIPT").unwrap_or("pass".to_owned());
-    let more = std::env::var_os("MORE").unwrap();
-    for path in tree(Path::new(&more)).unwrap() {
-        let to = site_packages.path().join(path.strip_prefix(&more).unwrap());
-        if path.is_file() {
-            fs::create_dir_all(to.parent().unwrap()).unwrap();
-            fs::copy(&path, to).unwrap();
-        }
-    }
-    let mount = Mount {
-        folder: site_packages.path(),
-        guest_path: SITE_PACKAGES,
-    };
-    let sources = mount.without_bytecode().unwrap();
-    eprintln!("{} sources", sources.len());
-    let profile = profile::Profile::recorded().unwrap();
-    for package in std::env::split_paths(&packages) {
-        let files = runtime::library_files(&package).unwrap();
-        let linked = link::link(&runtime::load(&files, true).unwrap(), &[]).unwrap();
-        let named = link::link(&runtime::load(&files, false).unwrap(), &[]).unwrap();
-        let folders = [stdlib.as_path(), site_packages.path()];
-        let ran = run(
-            &linked,
-            folders,
-            None,
-            &[
-                "import sys; sys.path.insert(0, '/site-packages')".to_owned(),
-                script.clone(),
-            ],
-            &sources,
-            true,
-        );
-        let names = sections::core_modules(&named).unwrap();
-        for ((module, ran), named) in sections::core_modules(&linked)
-            .unwrap()
-            .into_iter()
-            .zip(ran)
-            .zip(names)
-        {
-            let Ok(Some(hot)) = profile.hot(module, Bodies::Start) else {
-                continue;
-            };
-            let mut table = BTreeMap::new();
-            for section in sections::parse(named).unwrap().1 {
-                if section.custom_name() == Some("name") {
-                    let mut reader = BinaryReader::new(section.data, 0);
-                    reader.read_string().unwrap();
-                    let rest = reader.read_bytes(reader.bytes_remaining()).unwrap();
-                    for name in wasmparser::NameSectionReader::new(BinaryReader::new(rest, 0)) {
-                        if let Ok(wasmparser::Name::Function(map)) = name {
-                            for naming in map {
-                                let n = naming.unwrap();
-                                table.insert(n.index, n.name.to_owned());
-                            }
-                        }
-                    }
-                }
-            }
-            let imported =
-                sections::imported_functions(&sections::parse(module).unwrap().1).unwrap();
-            for f in ran {
-                if !hot[f] {
-                    eprintln!("missing {} {:?}", f, table.get(&(f as u32 + imported)));
-                }
-            }
-        }
-    }
 }
