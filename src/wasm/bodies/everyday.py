@@ -101,7 +101,27 @@ def classes():
         def __call__(self, *a, **k): return a, k
         def __eq__(self, o): return True
         def __hash__(self): return 1
-        def __add__(self, o): return self
+        def __add__(self, o, m=None): return self
+        __sub__ = __mul__ = __truediv__ = __floordiv__ = __mod__ = __pow__ = __matmul__ = __and__ = __or__ = __xor__ = __lshift__ = __rshift__ = __add__
+        __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rfloordiv__ = __rmod__ = __rpow__ = __rmatmul__ = __rand__ = __ror__ = __rxor__ = __add__
+        __iadd__ = __isub__ = __imul__ = __ipow__ = __ior__ = __iand__ = __add__
+        def __neg__(self): return self
+        __pos__ = __invert__ = __abs__ = __neg__
+        def __round__(self, digits=0): return 1
+        __trunc__ = __floor__ = __ceil__ = __int__ = __index__ = lambda self: 1
+        def __bool__(self): return True
+        def __float__(self): return 1.0
+        def __complex__(self): return 1j
+        def __bytes__(self): return b"x"
+        def __format__(self, form): return form
+        def __setitem__(self, i, value): pass
+        def __delitem__(self, i): pass
+        def __setattr__(self, name, value): super().__setattr__(name, value)
+        def __delattr__(self, name): super().__delattr__(name)
+        def __reversed__(self): return iter(())
+        def __next__(self): raise StopIteration
+        def __lt__(self, o): return True
+        __le__ = __gt__ = __ge__ = __ne__ = __lt__
         def __contains__(self, o): return True
         def __del__(self): pass
     c = Child()
@@ -110,7 +130,17 @@ def classes():
     c.f(), c.p, c.s(), c.c(), len(c), c[0], list(c), c(1, a=2), c == c, {c}, c + c, 1 in c, weakref.ref(c)()
     attempt(lambda: c.missing), isinstance(c, Base), issubclass(Child, Base), getattr(c, "x", None), dir(c), type("T", (), {})
     weakref.WeakValueDictionary()["a"] = c; weakref.finalize(c, print, end=""); inspect.signature(Child.f); typing.get_type_hints(D)
-    functools.lru_cache(maxsize=2)(lambda x: x)(1); functools.partial(int, base=2)("1"); functools.reduce(operator.add, [1, 2])
+    for o in (1, 2.5, "a", c):
+        for op in (operator.add, operator.sub, operator.mul, operator.truediv, operator.floordiv, operator.mod, operator.pow, operator.matmul,
+                   operator.and_, operator.or_, operator.xor, operator.lshift, operator.rshift, divmod, operator.iadd, operator.isub,
+                   operator.imul, operator.ipow, operator.ior, operator.iand, operator.lt, operator.le, operator.gt, operator.ge, operator.ne):
+            attempt(lambda: op(c, o)), attempt(lambda: op(o, c))
+    pow(c, 2, 3), -c, +c, ~c, abs(c), round(c), round(c, 1), int(c), float(c), complex(c), bytes(c), f"{c:x}", math.floor(c), math.ceil(c), math.trunc(c)
+    attempt(lambda: operator.setitem(c, 1, 2)), attempt(lambda: operator.delitem(c, 1)), list(reversed(c)), attempt(lambda: next(c)), [1][c:], range(c)
+    attempt(lambda: setattr(c, "x", 1)), attempt(lambda: delattr(c, "x")), sorted([c, c]), bool(c)
+    cached = functools.lru_cache(maxsize=None)(lambda x: x); cached(1), cached(1), cached(c), cached.cache_info(), cached.cache_clear()
+    bounded = functools.lru_cache(maxsize=2, typed=True)(lambda *x, **k: x); bounded(1), bounded(1, a=2), bounded(2), bounded(1), bounded("a"), functools.cache(len)("a")
+    functools.lru_cache(maxsize=0)(lambda x: x)(1); functools.lru_cache(maxsize=2)(lambda x: x)(1); functools.partial(int, base=2)("1"); functools.reduce(operator.add, [1, 2])
     functools.singledispatch(lambda x: x)(1); functools.wraps(c.f)(lambda: 1); typing.Optional[int]; typing.List["D"]; int | None
     match {"k": [1, 2, D(1)]}:
         case {"k": [1, *rest]} if rest: pass
@@ -159,6 +189,8 @@ def data():
     datetime.datetime.fromisoformat("2025-01-02T03:04:05+00:00"), datetime.datetime.strptime("2025", "%Y"), n.timestamp(), n.astimezone()
     list(csv.reader(["a,b", "1,'x y'"])), csv.writer(io.StringIO()).writerow([1, "a,b"]), configparser.ConfigParser().read_string("[a]\nb=1")
     io.BytesIO(b"abc").read(2), io.TextIOWrapper(io.BytesIO(b"a\nb")).readlines(), io.StringIO("a\nb").readline()
+    n.strftime("%c %Z %z %:z %f"), datetime.time(1, 2, tzinfo=datetime.timezone.utc).strftime("%Z"), datetime.date(2025, 1, 2).strftime("%x")
+    buffer = io.StringIO(); [buffer.write("ab") for _ in range(9)]; buffer.getvalue(); buffer.write("c"); buffer.getvalue(), buffer.truncate(2), buffer.seek(0), buffer.read()
     pathlib.PurePosixPath("/a/b.c").with_suffix(".d"), os.path.join("a", "b"), os.path.splitext("a.b"), os.listdir("/python-stdlib"), os.stat("/python-stdlib/os.py")
     pathlib.Path("/python-stdlib/abc.py").read_text(); open("/python-stdlib/os.py", "rb").read(10); os.environ.get("HOME"); os.getcwd()
     logging.getLogger("x").warning("y %s", 1); logging.getLogger("x").addHandler(logging.StreamHandler(io.StringIO())); threading.local().x = 1
