@@ -245,22 +245,33 @@ impl Attempts<'_> {
             .map_err(|e| Error::io("create a temporary folder in", &std::env::temp_dir(), e))?;
         let setup = self.setup(empty.path());
         // The guest has one thread: the other cores store what is new.
-        let (taken, kept) = thread::scope(|scope| {
+        let (made, kept) = thread::scope(|scope| {
             if new {
                 scope.spawn(|| self.store_code(way, &component));
             }
             let kept = scope.spawn(|| self.linked.keep(self.cx));
-            let taken = self.take(way, instrumented, &component, &setup);
-            (taken, kept.join())
+            let made = self.take(way, instrumented, &component, &setup);
+            let made = made.and_then(|taken| self.made_of(way, taken, &component, &setup));
+            (made, kept.join())
         });
-        let (embedded, (taken, timing, observed)) = taken?;
+        // That the linked component is valid, what was made of it relies on.
+        kept.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        made
+    }
+
+    /// The finished snapshot of what running Python gave, and what was found.
+    fn made_of(
+        &self,
+        way: Way<'_>,
+        (embedded, (taken, timing, observed)): (Option<Vec<u8>>, Snapshot),
+        component: &Component,
+        setup: &GuestSetup<'_>,
+    ) -> Result<(Blob, Vec<String>), Attempt> {
         let script = self.script(embedded.as_deref());
         self.say_taken(&timing, &observed);
         let mut findings = frozen(&observed);
-        findings.extend(self.who_draws(&component, &setup, &script, &observed));
-        kept.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        let hooks = observed.hooks(&script);
-        let wasm = self.finish(way, &taken, &setup, hooks)?;
+        findings.extend(self.who_draws(component, setup, &script, &observed));
+        let wasm = self.finish(way, &taken, setup, observed.hooks(&script))?;
         Ok((wasm, findings))
     }
 
