@@ -31,6 +31,7 @@ fn is_test(path: &Path) -> bool {
     name == "fuzz.rs"
         || name.ends_with("tests.rs")
         || name == "record.rs"
+        || name == "gaps.rs"
         || path.parent().is_some_and(|folder| {
             folders
                 .iter()

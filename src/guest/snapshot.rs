@@ -81,8 +81,8 @@ pub(crate) fn take(
     })
 }
 
-/// Runs `scripts`, and `failing` ones, which raise, compiles `sources`, and returns the
-/// snapshot.
+/// Runs `scripts`, has `sources` compiled, and returns the snapshot. With `failing` ones,
+/// which raise, also does all that comes before a snapshot.
 #[cfg(test)]
 pub(crate) fn record(
     instrumented: &Instrumented<'_>,
@@ -90,9 +90,8 @@ pub(crate) fn record(
     guest_setup: &GuestSetup<'_>,
     archive: Option<&[u8]>,
     scripts: &[String],
-    failing: &[&str],
     sources: &[Source],
-    finalize: bool,
+    failing: Option<&[&str]>,
 ) -> Result<Bare, Failure> {
     block_on(async {
         let mut guest = Guest::start(component, guest_setup, Duration::from_secs(600)).await?;
@@ -104,13 +103,13 @@ pub(crate) fn record(
                 panic!("{message}");
             }
         }
-        for script in failing {
+        for script in failing.unwrap_or_default() {
             guest.execute(script, "script").await?.unwrap_err();
         }
         if !sources.is_empty() {
             bytecode::call_guest(&mut guest, sources).await?;
         }
-        if finalize {
+        if failing.is_some() {
             // What runs beside packages and set-up code, and finds who draws.
             guest.watch_draws().await?;
             guest.watch().await?;

@@ -114,17 +114,7 @@ pub(crate) fn run(
     };
     let code = native.as_ref().map(|native| &native.blob);
     let compressed = compress::compress(cx, &snapshot.blob, code)?;
-    let mut used = vec![
-        (link::kind(cx.config), packages.keys.link),
-        (EntryKind::Snapshot, packages.keys.snapshot),
-    ];
-    let embedded = packages.keys.embedded.iter();
-    used.extend(embedded.map(|&key| (EntryKind::Embedded, key)));
-    used.extend(native.iter().map(|native| (EntryKind::Native, native.key)));
-    let frames = compressed.iter();
-    let frames = frames.flat_map(|files| [&files.component].into_iter().chain(&files.native));
-    used.extend(frames.map(|frame| (EntryKind::Compressed, frame.key)));
-    cx.cache.evict(cx.config.cache_size, &used);
+    evict(cx, &packages.keys, native.as_ref(), compressed.as_ref());
     let warnings = &packages.site_packages.report.warnings;
     Ok(Built {
         warnings: [&warnings[..], &snapshot.findings].concat(),
@@ -136,6 +126,25 @@ pub(crate) fn run(
         compressed,
         measured,
     })
+}
+
+/// Keeps the cache below its size, and what was just used in it.
+fn evict(
+    cx: &Context<'_>,
+    keys: &Keys,
+    native: Option<&NativeCode>,
+    compressed: Option<&Compressed>,
+) {
+    let mut used = vec![
+        (link::kind(cx.config), keys.link),
+        (EntryKind::Snapshot, keys.snapshot),
+    ];
+    used.extend(keys.embedded.iter().map(|&key| (EntryKind::Embedded, key)));
+    used.extend(native.map(|native| (EntryKind::Native, native.key)));
+    let frames = compressed.into_iter();
+    let frames = frames.flat_map(|files| [&files.component].into_iter().chain(&files.native));
+    used.extend(frames.map(|frame| (EntryKind::Compressed, frame.key)));
+    cx.cache.evict(cx.config.cache_size, &used);
 }
 
 /// /site-packages, and what follows from it.

@@ -204,9 +204,8 @@ pub(super) fn run(
         &guest_setup(stdlib, site_packages),
         archive,
         scripts,
-        if finalize { &FAILING } else { &[] },
         sources,
-        finalize,
+        finalize.then_some(&FAILING[..]),
     )
     .unwrap_or_else(|failure| panic!("{:?}", failure.into_error()));
     let snapshot = complete::completed(&taken.component, &counting, &taken.images).unwrap();
