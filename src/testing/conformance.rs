@@ -7,7 +7,7 @@
 //!
 //! CPython's own tests have to end alike in both, too.
 
-use crate::testing::{Restorable, Workbench, native};
+use crate::testing::{Plan, Restorable, Workbench, native};
 use crate::wasm::link::{Extension, Library};
 use crate::wasm::sections;
 use std::fs;
@@ -324,19 +324,20 @@ fn cpython_s_own_tests_end_alike(version: &str, extension: bool) {
     // The fresh one says here what the other one said before its snapshot was taken.
     let ready = fresh[..prepared].iter().chain(&restored[..prepared]);
     ready.for_each(|result| assert!(result.is_ok(), "{result:?}"));
-    ends_alike(
+    let passed = ends_alike(
         &scripts[prepared..],
         &fresh[prepared..],
         &restored[prepared..],
     );
+    assert!(passed > 1000, "only {passed} tests passed");
 }
 
-/// Compares how each test ended, module by module.
+/// Compares how each test ended, module by module; how many ended well.
 fn ends_alike(
     scripts: &[&str],
     fresh: &[Result<String, String>],
     restored: &[Result<String, String>],
-) {
+) -> usize {
     let (mut equal, mut passed, mut problems) = (0, 0, Vec::new());
     for (name, (fresh, restored)) in scripts.iter().zip(fresh.iter().zip(restored)) {
         let (Ok(fresh), Ok(restored)) = (fresh, restored) else {
@@ -356,10 +357,10 @@ fn ends_alike(
     }
     println!(
         "{equal} tests of {} modules end alike, {passed} of them well",
-        MODULES.len()
+        scripts.len()
     );
     assert!(problems.is_empty(), "{}", problems.join("\n"));
-    assert!(passed > 1000, "only {passed} tests passed");
+    passed
 }
 
 #[test]
@@ -384,4 +385,61 @@ fn cpython_s_own_tests_end_alike_on_0_14() {
 #[ignore = "needs CPython's package `test`: run .ci/cpython-tests"]
 fn cpython_s_own_tests_end_alike_on_0_14_with_an_extension() {
     cpython_s_own_tests_end_alike("0.14.0", true);
+}
+
+/// Those of CPython's own tests that are about importing.
+const IMPORT_MODULES: &[&str] = &[
+    "test_import",
+    "test_importlib",
+    "test_modulefinder",
+    "test_pkg",
+    "test_pkgutil",
+    "test_runpy",
+    "test_zipimport",
+];
+
+/// Compares a Python that imports the standard library from mounted files with one that
+/// imports it from its memory: what either does while importing is tested, the tests
+/// themselves come from files.
+#[expect(clippy::disallowed_methods, reason = "a test's switch, not a build's")]
+fn cpython_s_import_tests_end_alike(version: &str) {
+    let package = std::env::var_os("ERYX_PREINIT_CPYTHON_TESTS")
+        .expect("ERYX_PREINIT_CPYTHON_TESTS names the folder `test`");
+    let bench = Workbench::new(version);
+    bench.package("test", Path::new(&package));
+    let archive = bench.archive(true);
+    let snapshots = bench.restorables(&[
+        Plan::default(),
+        Plan {
+            embedded: Some(&archive),
+            ..Plan::default()
+        },
+    ]);
+    let runs = IMPORT_MODULES.iter().map(|name| format!("run({name:?})"));
+    let scripts: Vec<String> = [NO_TRACE, RUN]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(runs)
+        .collect();
+    let scripts: Vec<&str> = scripts.iter().map(String::as_str).collect();
+    let [mounted, embedded] = [0, 1].map(|at: usize| snapshots[at].execute(0, &scripts));
+    // They do import in different ways.
+    let loader = "import xml.dom; print(type(xml.dom.__loader__).__name__)";
+    let [files, memory] = [0, 1].map(|at: usize| snapshots[at].execute(0, &[loader]).remove(0));
+    assert_eq!(files.unwrap(), "SourceFileLoader\n");
+    assert_ne!(memory.unwrap(), "SourceFileLoader\n");
+    let passed = ends_alike(&scripts[2..], &mounted[2..], &embedded[2..]);
+    assert!(passed > 500, "only {passed} tests passed");
+}
+
+#[test]
+#[ignore = "needs CPython's package `test`: run .ci/cpython-tests"]
+fn cpython_s_own_tests_of_importing_on_0_5() {
+    cpython_s_import_tests_end_alike("0.5.0");
+}
+
+#[test]
+#[ignore = "needs CPython's package `test`: run .ci/cpython-tests"]
+fn cpython_s_own_tests_of_importing_on_0_14() {
+    cpython_s_import_tests_end_alike("0.14.0");
 }

@@ -17,7 +17,9 @@ def look(name):
     try:
         module = importlib.import_module(name)
     except BaseException as error:
-        return f"does not import: {type(error).__name__} {error}"
+        # `ctypes` is not embedded; where it is mounted, its library `_ctypes` is missing.
+        text = str(error).replace("'_ctypes'", "'ctypes'")
+        return f"does not import: {type(error).__name__} {text}"
     spec = module.__spec__
     names = sorted(name for name in vars(module) if name != "__warningregistry__")
     if spec is None:
