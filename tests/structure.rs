@@ -8,35 +8,44 @@ use std::path::{Path, PathBuf};
 /// A file of `src/`, as a module path: `wasm::link`.
 type Module = String;
 
-/// The code of every module, without comments and without its tests.
+/// The code of every module, without comments, and without what only tests or fuzzing
+/// compile.
 fn modules() -> BTreeMap<Module, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let files = walkdir::WalkDir::new(&root).sort_by_file_name();
     let files = files.into_iter().map(|entry| entry.unwrap().into_path());
-    files
+    let texts: Vec<(PathBuf, String)> = files
         .filter(|path| path.extension().is_some_and(|end| end == "rs"))
-        .filter(|path| !is_test(path.strip_prefix(&root).unwrap()))
         .map(|path| {
-            let module = module(path.strip_prefix(&root).unwrap());
             let text = std::fs::read_to_string(&path).unwrap();
-            (module, code(&text))
+            (path.strip_prefix(&root).unwrap().into(), text)
         })
+        .collect();
+    let tests: Vec<Module> = texts
+        .iter()
+        .flat_map(|(path, text)| test_modules(&module(path), text))
+        .collect();
+    let in_tests = |module: &str| {
+        let mut tests = tests.iter();
+        tests.any(|test| module == test || module.starts_with(&format!("{test}::")))
+    };
+    let texts = texts.iter().map(|(path, text)| (module(path), code(text)));
+    texts
+        .filter(|(module, _)| module != "fuzz" && !in_tests(module))
         .collect()
 }
 
-/// Files that only tests or fuzzing compile, and what is included as text.
-fn is_test(path: &Path) -> bool {
-    let name = path.file_name().unwrap().to_str().unwrap();
-    let folders = ["testing", "loader"];
-    name == "fuzz.rs"
-        || name.ends_with("tests.rs")
-        || name == "record.rs"
-        || name == "gaps.rs"
-        || path.parent().is_some_and(|folder| {
-            folders
-                .iter()
-                .any(|end| folder.file_name().is_some_and(|name| name == *end))
+/// The modules in files of their own that `text`, of `module`, declares for tests.
+fn test_modules(module: &str, text: &str) -> Vec<Module> {
+    let declared = text.split("#[cfg(test)]\nmod ").skip(1);
+    declared
+        .filter_map(|rest| rest.split_once([';', ' ']))
+        .filter(|(_, rest)| !rest.starts_with('{'))
+        .map(|(name, _)| match module {
+            "lib" => name.to_owned(),
+            module => format!("{module}::{name}"),
         })
+        .collect()
 }
 
 fn module(path: &Path) -> Module {
@@ -197,6 +206,19 @@ fn fuzzing_has_every_file_that_its_files_take_from() {
     for (module, others) in arrows(&modules()) {
         let missing = others.iter().find(|other| has(&module) && !has(other));
         assert_eq!(missing, None, "{module} takes it; add it to src/fuzz.rs");
+    }
+}
+
+#[test]
+fn only_what_is_declared_for_tests_is_left_out() {
+    let text = "#[cfg(test)]\nmod a;\nmod b;\n#[cfg(test)]\nmod tests {\n}\n";
+    assert_eq!(test_modules("x::y", text), ["x::y::a"]);
+    assert_eq!(test_modules("lib", text), ["a"]);
+    let modules = modules();
+    // Of the same name, one for tests and one not.
+    assert!(modules.contains_key("archives::record"));
+    for tests in ["wasm::bodies::record", "wasm::fuse::tests", "testing"] {
+        assert!(!modules.contains_key(tests), "{tests}");
     }
 }
 
