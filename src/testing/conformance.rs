@@ -11,7 +11,7 @@ use crate::testing::{Plan, Restorable, Workbench, native};
 use crate::wasm::link::{Extension, Library};
 use crate::wasm::sections;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How many instances are made of one snapshot.
 const INSTANCES: usize = 3;
@@ -284,16 +284,22 @@ def run(module):
         print(name, "...", end)
 "#;
 
-/// The package is not part of any runtime: `.ci/cpython-tests` gets Debian's of 3.11,
-/// most of which 3.14 passes. What counts is that both Pythons end each test alike: a
-/// fresh one of the component as it is linked, and a restored one of the fused.
+/// The folder of CPython's package `test`, which is not part of any runtime:
+/// `.ci/cpython-tests` gets Debian's of 3.11, most of which 3.14 passes.
 #[expect(clippy::disallowed_methods, reason = "a test's switch, not a build's")]
+fn cpython_s_own_tests() -> PathBuf {
+    std::env::var_os("ERYX_PREINIT_CPYTHON_TESTS")
+        .expect("ERYX_PREINIT_CPYTHON_TESTS names the folder `test`")
+        .into()
+}
+
+/// What counts is that both Pythons end each test alike: a fresh one of the component as
+/// it is linked, and a restored one of the fused.
 fn cpython_s_own_tests_end_alike(version: &str, extension: bool) {
-    let package = std::env::var_os("ERYX_PREINIT_CPYTHON_TESTS")
-        .expect("ERYX_PREINIT_CPYTHON_TESTS names the folder `test`");
+    let package = cpython_s_own_tests();
     let bench = || {
         let bench = bench(version, extension);
-        bench.package("test", Path::new(&package));
+        bench.package("test", &package);
         // A module that cannot be imported here is found out when its tests are run.
         let load = format!(
             "import importlib\nfor name in {MODULES:?}:\n    try:\n        \
@@ -398,15 +404,15 @@ const IMPORT_MODULES: &[&str] = &[
     "test_zipimport",
 ];
 
+/// Prints what reads a module of the standard library.
+const LOADER: &str = "import xml.dom; print(type(xml.dom.__loader__).__name__)";
+
 /// Compares a Python that imports the standard library from mounted files with one that
 /// imports it from its memory: what either does while importing is tested, the tests
 /// themselves come from files.
-#[expect(clippy::disallowed_methods, reason = "a test's switch, not a build's")]
 fn cpython_s_import_tests_end_alike(version: &str) {
-    let package = std::env::var_os("ERYX_PREINIT_CPYTHON_TESTS")
-        .expect("ERYX_PREINIT_CPYTHON_TESTS names the folder `test`");
     let bench = Workbench::new(version);
-    bench.package("test", Path::new(&package));
+    bench.package("test", &cpython_s_own_tests());
     let archive = bench.archive(true);
     let snapshots = bench.restorables(&[
         Plan::default(),
@@ -415,20 +421,23 @@ fn cpython_s_import_tests_end_alike(version: &str) {
             ..Plan::default()
         },
     ]);
-    let runs = IMPORT_MODULES.iter().map(|name| format!("run({name:?})"));
-    let scripts: Vec<String> = [NO_TRACE, RUN]
-        .map(str::to_owned)
-        .into_iter()
-        .chain(runs)
+    let runs: Vec<String> = IMPORT_MODULES
+        .iter()
+        .map(|name| format!("run({name:?})"))
         .collect();
-    let scripts: Vec<&str> = scripts.iter().map(String::as_str).collect();
+    let mut scripts = vec![NO_TRACE, RUN, LOADER];
+    let prepared = scripts.len();
+    scripts.extend(runs.iter().map(String::as_str));
     let [mounted, embedded] = [0, 1].map(|at: usize| snapshots[at].execute(0, &scripts));
     // They do import in different ways.
-    let loader = "import xml.dom; print(type(xml.dom.__loader__).__name__)";
-    let [files, memory] = [0, 1].map(|at: usize| snapshots[at].execute(0, &[loader]).remove(0));
+    let [files, memory] = [&mounted, &embedded].map(|results| results[prepared - 1].as_ref());
     assert_eq!(files.unwrap(), "SourceFileLoader\n");
     assert_ne!(memory.unwrap(), "SourceFileLoader\n");
-    let passed = ends_alike(&scripts[2..], &mounted[2..], &embedded[2..]);
+    let passed = ends_alike(
+        &scripts[prepared..],
+        &mounted[prepared..],
+        &embedded[prepared..],
+    );
     assert!(passed > 500, "only {passed} tests passed");
 }
 
