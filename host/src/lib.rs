@@ -12,7 +12,15 @@
 //! eryx-preinit = "0.2"
 //! ```
 //!
-//! ```ignore
+//! ```no_run
+//! # // Documentation has no build script, whose files the real `python!` includes.
+//! # mod eryx_preinit {
+//! #     macro_rules! python {
+//! #         () => { ::eryx_preinit::Python::from_wasm(b"".as_slice()) };
+//! #     }
+//! #     pub(crate) use python;
+//! #     pub use ::eryx_preinit::Error;
+//! # }
 //! // build.rs: fn main() -> Result<(), eryx_preinit_build::Error> { eryx_preinit_build::run().map(drop) }
 //! #[tokio::main]
 //! async fn main() -> Result<(), eryx_preinit::Error> {
@@ -64,6 +72,8 @@
 //!
 //! [`eryx-preinit-build`]: https://docs.rs/eryx-preinit-build
 
+// The first example has a module of this crate's name.
+#![doc(test(no_crate_inject))]
 #![deny(missing_docs)]
 #![deny(unsafe_op_in_unsafe_fn)]
 
