@@ -116,9 +116,6 @@ class Embedded:
         except FileNotFoundError:
             return super().get_data(path)
 
-    def get_resource_reader(self, fullname):
-        return Resources(tree(self.path).parent)
-
 
 class SourceLoader(Embedded, SourceFileLoader):
     def set_data(self, path, data, *, _mode=0o666):
@@ -235,111 +232,6 @@ def finder(path):
     return Finder(path)
 
 
-class Resources:
-    # What `importlib.resources` asks of a package.
-
-    def __init__(self, folder):
-        self.path = folder
-
-    def files(self):
-        return self.path
-
-    def open_resource(self, resource):
-        return self.path.joinpath(resource).open("rb")
-
-    def resource_path(self, resource):
-        raise FileNotFoundError(resource)
-
-    def is_resource(self, name):
-        return self.path.joinpath(name).is_file()
-
-    def contents(self):
-        return (item.name for item in self.path.iterdir())
-
-
-Tree = None
-
-
-def tree(path):
-    # A path into the archive, a `Traversable`. What it is made of is imported when it is
-    # needed first.
-    global Tree
-    if Tree is None:
-        Tree = tree_class()
-    return Tree(path)
-
-
-def tree_class():
-    import io
-    from pathlib import PurePosixPath
-
-    class EmbeddedPath(PurePosixPath):
-        def is_file(self):
-            member = find(str(self))
-            return member is not None and bool(table[WORDS * member + CONTENT])
-
-        def is_dir(self):
-            return is_folder(str(self))
-
-        def exists(self):
-            return self.is_file() or self.is_dir()
-
-        def iterdir(self):
-            if not self.is_dir():
-                raise FileNotFoundError(ENOENT, strerror(ENOENT), str(self))
-            return (item for item in map(self.joinpath, children(str(self))) if item.exists())
-
-        def read_bytes(self):
-            return content(str(self))
-
-        def read_text(self, encoding=None, errors=None):
-            with self.open(encoding=encoding, errors=errors) as file:
-                return file.read()
-
-        def open(self, mode="r", buffering=-1, encoding=None, errors=None, newline=None):
-            if mode not in ("r", "rt", "rb"):
-                raise OSError(EROFS, strerror(EROFS), str(self))
-            if self.is_dir():
-                raise IsADirectoryError(EISDIR, strerror(EISDIR), str(self))
-            file = io.BufferedReader(Content(self.read_bytes()))
-            if mode == "rb":
-                return file
-            return io.TextIOWrapper(file, encoding, errors, newline)
-
-    class Content(io.BytesIO):
-        def writable(self):
-            return False
-
-    return EmbeddedPath
-
-
-class Distributions:
-    # What `importlib.metadata` asks for distributions, and finds no modules.
-
-    @staticmethod
-    def find_spec(fullname, path=None, target=None):
-        return None
-
-    @staticmethod
-    def find_distributions(context=None):
-        from importlib.metadata import DistributionFinder, PathDistribution, Prepared
-        from os.path import exists
-
-        context = context or DistributionFinder.Context()
-        wanted = Prepared.normalize(context.name) if context.name else None
-        for folder in context.path:
-            if not isinstance(folder, str) or not is_folder(folder):
-                continue
-            for name in children(folder):
-                stem, _, suffix = name.rpartition(".")
-                if suffix.lower() not in ("dist-info", "egg-info"):
-                    continue
-                normalized = Prepared.normalize(stem.partition("-")[0].lower())
-                # What is mounted, Python finds itself.
-                if wanted in (None, normalized) and not exists(f"{folder}/{name}"):
-                    yield PathDistribution(tree(folder).joinpath(name))
-
-
 def loaded_before():
     # What start-up imported came from files: its sources are in the archive.
     for module in list(sys.modules.values()):
@@ -357,6 +249,5 @@ def loaded_before():
 
 
 sys.path_hooks.insert(0, finder)
-sys.meta_path.append(Distributions)
 sys.path_importer_cache.clear()
 loaded_before()

@@ -7,6 +7,12 @@
 //! wherever its code is read. What is not in the archive is looked for in the folder
 //! itself, as if the hook were not there.
 //!
+//! `embedded/files.py` serves the same files to `open`, `os.stat`, `os.listdir` and what is
+//! built on them, such as pathlib, `importlib.resources` and `importlib.metadata`. All other
+//! paths go to the built-in functions. That is sound: the archive's content is what the
+//! mounts had, and the file system under a mount cannot be written to. Code that goes
+//! around these functions (`os.open`, `io.FileIO`, C) sees the mounts only.
+//!
 //! The archive is never written to, nor are references to its parts kept: an import writes
 //! only what it makes.
 
@@ -14,7 +20,11 @@ use crate::error::Error;
 use crate::guest::failure::Failure;
 use crate::guest::instance::Guest;
 
-const SCRIPT: &str = include_str!("embedded.py");
+/// The second has the names of the first.
+const SCRIPT: &str = concat!(
+    include_str!("embedded.py"),
+    include_str!("embedded/files.py")
+);
 
 /// The archive's file in the guest's /tmp, which `embedded.py` removes.
 const FILE: &str = "eryx-preinit-embedded";

@@ -51,7 +51,7 @@ pub(crate) struct Draw {
 pub(crate) struct Observed {
     /// Files that are still open, by their paths in the guest.
     pub(crate) left_open: Vec<String>,
-    /// A file of each package that opened one by its path, though it is embedded.
+    /// A file of each package that opened one on its mount, though it is embedded.
     pub(crate) opened_by_path: Vec<String>,
     /// Whether instances see the environment variables of their host.
     pub(crate) environment_forgotten: bool,

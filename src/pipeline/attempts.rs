@@ -497,8 +497,9 @@ fn frozen(observed: &Observed) -> Vec<String> {
     });
     let opened = observed.opened_by_path.iter().map(|path| {
         format!(
-            "`{path}` was opened by its path, which only an instance with the folder mounted can \
-             do: read it with `importlib.resources`, or mount the packages"
+            "`{path}` was opened in a way that an instance can only use with the packages mounted: \
+             the file is not embedded, or the code goes around Python's `open` (`os.open`, \
+             `io.FileIO`, C); open it with `open`, or mount the packages"
         )
     });
     let left_result = observed.left_result.then(|| {

@@ -85,6 +85,11 @@ show("old", lambda: importlib.resources.is_resource("pkg", "empty.txt"))
 show("old", lambda: importlib.resources.is_resource("pkg", "data"))
 show("old", lambda: importlib.resources.open_binary("pkg", "data/a.txt").read())
 show("old", lambda: sorted(set(importlib.resources.contents("pkg")) - {"__pycache__"}))
+names = importlib.resources.files("space")
+show("namespace", lambda: (names.is_dir(), names.joinpath("data.txt").read_text("utf-8"), (names / "one").is_dir()))
+show("namespace", lambda: sorted(item.name for item in names.iterdir()))
+show("namespace", lambda: importlib.resources.read_text("space", "data.txt"))
+show("namespace", lambda: importlib.resources.is_resource("space", "gone.txt"))
 with importlib.resources.as_file(files / "data/a.txt") as path:
     show("as_file", lambda: (path.is_file(), path.read_bytes()))
 

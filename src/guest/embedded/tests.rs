@@ -55,8 +55,13 @@ const OPENS: &str = "
 import linecache, os
 folder = os.path.dirname(__file__)
 if os.path.exists(folder):
-    with open(folder + '/b.txt'), open(folder + '/a.txt'):
+    with open(folder + '/b.txt'):
         os.listdir(folder)
+    for name in ('/b.txt', '/a.txt'):
+        try:
+            os.close(os.open(folder + name, os.O_RDONLY))
+        except OSError:
+            pass
     linecache.getlines(__file__)
 ";
 
@@ -65,6 +70,9 @@ const MODULES: &str = include_str!("modules.py");
 
 /// Prints what the interfaces around imports say.
 const INTERFACES: &str = include_str!("interfaces.py");
+
+/// Prints what code sees that opens embedded files by their paths.
+const BY_PATH: &str = include_str!("by_path.py");
 
 /// Modules that the build imports: what is asked of them is answered by what is in the
 /// snapshot, and of others by what an instance imports.
@@ -147,11 +155,12 @@ fn behaves_alike(version: &str) {
     let both = Both::of(&bench);
     let mut problems = Vec::new();
     #[cfg(feature = "wheels")]
-    assert_eq!(both.same(WHEELS, &mut problems), 9);
-    let lines = [NAMES, INTERFACES, MODULES].map(|script| both.same(script, &mut problems));
+    assert_eq!(both.same(WHEELS, &mut problems), 11);
+    let scripts = [NAMES, INTERFACES, BY_PATH, MODULES];
+    let lines = scripts.map(|script| both.same(script, &mut problems));
     assert!(problems.is_empty(), "{}", problems.join("\n"));
     assert!(
-        lines[0] == 1 && lines[1] > 150 && lines[2] > 500,
+        lines[0] == 1 && lines[1] > 150 && lines[2] > 120 && lines[3] > 500,
         "{lines:?}"
     );
 }
@@ -196,7 +205,7 @@ fn sources_can_be_left_out_and_mounts_add_what_is_not_embedded() {
         ..Plan::default()
     };
     let taken = bench.take(&[plan]).remove(0).unwrap();
-    // One of each package, and nothing that is read otherwise.
+    // One of each package, and nothing that is served from memory.
     let opened = &taken.observed.opened_by_path;
     assert_eq!(opened, &["/site-packages/opens/a.txt"]);
     let snapshot = taken.restorable;

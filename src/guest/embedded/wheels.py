@@ -25,6 +25,9 @@ class Packaged(jinja2.BaseLoader):
     def get_source(self, environment, template):
         return pkgutil.get_data("pkg", "data/" + template).decode(), None, lambda: True
 
+for loader in (jinja2.PackageLoader("pkg", "data"), jinja2.FileSystemLoader("/site-packages/pkg/data")):
+    environment = jinja2.Environment(loader=loader)
+    print(environment.list_templates(), repr(environment.get_template("a.txt").render()))
 page = jinja2.Environment(loader=Packaged(), autoescape=True).get_template("a.txt")
 print(repr(page.render()), jinja2.Template("{{ a|upper }}").render(a="x"), markupsafe.escape("<"))
 names = ("attrs", "click", "Jinja2")

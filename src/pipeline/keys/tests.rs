@@ -172,6 +172,7 @@ fn snapshots_and_code() {
             code_of("l", winch, "f", Bodies::Start, "p"),
             code_of("l", winch, "e", Bodies::All, "p"),
             code_of("l", winch, "e", Bodies::Execute, "p"),
+            code_of("l", winch, "e", Bodies::Library, "p"),
             code_of("l", winch, "e", Bodies::Start, "q"),
             verified(code_of("l", winch, "e", Bodies::Start, "p")),
             verified(code_of("l", winch, "e", Bodies::All, "p")),

@@ -241,4 +241,25 @@ def metadata():
     sys.path_importer_cache.clear()
 
 
+
+def by_path():
+    # A package that reads its own files; embedded ones go another way.
+    import glob, io, linecache, pkgutil, shutil, tokenize, zipfile
+    for folder in ("/python-stdlib", "/site-packages", "/python-stdlib/json/../json", "/nowhere", b"/python-stdlib"):
+        attempt(lambda: [(e.name, e.path, e.is_dir(), e.is_file(), e.stat()) for e in os.scandir(folder)])
+        attempt(lambda: os.listdir(folder)), attempt(lambda: os.stat(folder)), attempt(lambda: os.lstat(folder))
+        attempt(lambda: list(os.walk(folder + "/json"))), os.path.exists(folder), os.path.isfile(folder), os.access(folder, os.R_OK)
+    path = "/python-stdlib/json/scanner.py"
+    for mode in ("r", "rb", "w", "rbt", "a"):
+        attempt(lambda: open(path, mode).read()), attempt(lambda: open(path + "/gone", mode))
+    attempt(lambda: open(path, encoding="latin-1", newline="").readlines()), attempt(lambda: open(path, "rb", 0).read(9))
+    attempt(lambda: open(path, "rb", 2).readline()), attempt(lambda: open("/python-stdlib")), attempt(lambda: open(path).seek(2))
+    attempt(lambda: [open(path).write("x")]), attempt(lambda: io.open_code(path).read()), attempt(lambda: linecache.getline(path, 1))
+    folder = pathlib.Path("/python-stdlib/json")
+    attempt(lambda: list(folder.rglob("*.py"))), attempt(lambda: list(folder.iterdir())), attempt(lambda: (folder / "scanner.py").resolve())
+    attempt(lambda: glob.glob("/python-stdlib/json/*.py")), attempt(lambda: tokenize.open(path)), attempt(lambda: shutil.copy(path, tempfile.mkdtemp()))
+    attempt(lambda: inspect.signature(open)), attempt(lambda: pickle.loads(pickle.dumps(os.stat))), attempt(lambda: zipfile.is_zipfile(path))
+
+
 metadata()
+by_path()
