@@ -1,10 +1,10 @@
-//! How long a build takes as extensions and packages grow, and what fusing and compressing
-//! cost.
+//! How long a build takes as extensions and packages grow, and what fusing, embedding and
+//! compressing cost.
 //!
 //! ```text
 //! cargo bench --bench scale --profile dev    # opt-level 0, as build scripts are
 //! cargo bench --bench scale                  # optimised
-//! cargo bench --bench scale -- fuse          # only `fuse`, `compress`, `extensions` or `files`
+//! cargo bench --bench scale -- fuse          # only `fuse`, `embed`, `compress`, `extensions` or `files`
 //! ```
 //!
 //! The stages print their own times on stderr.
@@ -14,15 +14,16 @@ mod native;
 #[path = "../tests/runtime/mod.rs"]
 mod runtime;
 
-use eryx_preinit_build::{Artifact, Builder, CompilerChoice, Extension, Precompile};
+use eryx_preinit_build::{Artifact, Builder, CompilerChoice, Embed, Extension, Precompile};
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 fn main() {
     let wanted = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
-    let parts: [(&str, fn()); 4] = [
+    let parts: [(&str, fn()); 5] = [
         ("fuse", fuse),
+        ("embed", embed),
         ("compress", compress),
         ("extensions", extensions),
         ("files", files),
@@ -34,26 +35,44 @@ fn main() {
     }
 }
 
-/// From nothing, in turns: modules fused, and as they were linked; the medians.
+/// Modules fused, and as they were linked.
 fn fuse() {
+    in_turns([
+        ("fused", &|builder| builder.config.fuse = true),
+        ("unfused", &|builder| builder.config.fuse = false),
+    ]);
+}
+
+/// Everything that may be imported embedded, and nothing of it.
+fn embed() {
+    in_turns([
+        ("embed all", &|builder| builder.config.embed = Embed::All),
+        ("none", &|builder| builder.config.embed = Embed::None),
+    ]);
+}
+
+/// A way to build, and its name.
+type Way<'a> = (&'a str, &'a dyn Fn(&mut Builder));
+
+/// Builds from nothing, one way and the other in turns: the medians.
+fn in_turns(ways: [Way<'_>; 2]) {
     let mut times = [Vec::new(), Vec::new()];
-    for _ in 0..3 {
-        for (fuse, times) in [true, false].into_iter().zip(&mut times) {
+    for _ in 0..5 {
+        for ((_, change), times) in ways.iter().zip(&mut times) {
             let dir = tempfile::tempdir().unwrap();
             let mut builder = builder(dir.path());
             builder.config.runtime = Some(runtime::folder("0.14.0"));
             builder.config.imports = ["json", "re"].map(str::to_owned).into();
-            builder.config.fuse = fuse;
+            change(&mut builder);
             let started = Instant::now();
             builder.build().unwrap();
             times.push(started.elapsed().as_secs_f64());
         }
     }
-    let [fused, unfused] = times.map(|mut times| {
+    for ((name, _), mut times) in ways.into_iter().zip(times) {
         times.sort_by(f64::total_cmp);
-        times[1]
-    });
-    println!("fused {fused:.2} s, unfused {unfused:.2} s");
+        println!("{name}: {:.2} s", times[times.len() / 2]);
+    }
 }
 
 /// What each level leaves of the component and of native code of Cranelift, and how long

@@ -393,13 +393,19 @@ fn cpython_s_own_tests_end_alike_on_0_14_with_an_extension() {
     cpython_s_own_tests_end_alike("0.14.0", true);
 }
 
-/// Those of CPython's own tests that are about importing.
+/// Those of CPython's own tests that are about importing, and about files that are read.
 const IMPORT_MODULES: &[&str] = &[
+    "test_filecmp",
+    "test_fileinput",
+    "test_glob",
     "test_import",
     "test_importlib",
+    "test_inspect",
+    "test_linecache",
     "test_modulefinder",
     "test_pkg",
     "test_pkgutil",
+    "test_pyclbr",
     "test_runpy",
     "test_zipimport",
 ];
