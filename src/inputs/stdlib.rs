@@ -51,28 +51,45 @@ impl StdlibSource {
 }
 
 /// The standard library below `folder`, from an earlier build if it is still as that
-/// left it, with all bytecode that need not be compiled.
+/// left it, with all bytecode that need not be compiled. `unchanged` says whether the
+/// source still has this digest.
 ///
 /// # Errors
-/// As [`unpack_stdlib`]; [`Stage::Io`] when a folder cannot be copied.
+/// As [`unpack_stdlib`]; [`Stage::Io`] when a folder cannot be copied; those of
+/// `unchanged`.
 pub(crate) fn stage(
     source: &StdlibSource,
     digest: Digest,
     folder: &Path,
+    unchanged: impl FnOnce() -> Result<(), Error>,
 ) -> Result<PathBuf, Error> {
-    let target = folder::staged(folder, STAGED, digest, |dir| match source {
-        StdlibSource::Embedded => unpack_stdlib(EMBEDDED_STDLIB, dir).map(drop),
+    let target = folder::staged(folder, STAGED, digest, |dir| {
+        let stdlib = unpack_or_copy(source, dir)?;
+        // Once it is staged, every build with this digest takes it for what it is to hold.
+        unchanged()?;
+        match source {
+            // It has all there is.
+            StdlibSource::Embedded => Ok(()),
+            _ => with_bytecode(&stdlib),
+        }
+    })?;
+    Ok(target.join(STDLIB_FOLDER))
+}
+
+/// Puts the standard library into `dir`, and returns its folder there.
+fn unpack_or_copy(source: &StdlibSource, dir: &Path) -> Result<PathBuf, Error> {
+    match source {
+        StdlibSource::Embedded => unpack_stdlib(EMBEDDED_STDLIB, dir),
         StdlibSource::Archive(path) => {
             let archive = fs::read(path).map_err(|e| Error::io("read", path, e))?;
-            with_bytecode(&unpack_stdlib(&archive, dir)?)
+            unpack_stdlib(&archive, dir)
         }
         StdlibSource::Folder(path) => {
             let target = dir.join(STDLIB_FOLDER);
             copy_folder(path, &target)?;
-            with_bytecode(&target)
+            Ok(target)
         }
-    })?;
-    Ok(target.join(STDLIB_FOLDER))
+    }
 }
 
 /// Copies what [`tree`] finds in `from`.
@@ -210,8 +227,16 @@ pub(crate) fn unpack_stdlib(archive: &[u8], dir: &Path) -> Result<PathBuf, Error
 mod tests {
     use super::*;
 
+    fn stage_unchanged(
+        source: &StdlibSource,
+        content: &[u8],
+        folder: &Path,
+    ) -> Result<PathBuf, Error> {
+        stage(source, Digest::of(content), folder, || Ok(()))
+    }
+
     fn staged(folder: &Path) -> PathBuf {
-        stage(&StdlibSource::Embedded, Digest::of(b"digest"), folder).unwrap()
+        stage_unchanged(&StdlibSource::Embedded, b"digest", folder).unwrap()
     }
 
     #[test]
@@ -271,7 +296,7 @@ mod tests {
         }
         fs::write(folder.join("__pycache__/gone.cpython-314.pyc"), "").unwrap();
         let source = StdlibSource::from_path(folder);
-        let copied = stage(&source, Digest::of(b"own"), dir.path()).unwrap();
+        let copied = stage_unchanged(&source, b"own", dir.path()).unwrap();
         assert_eq!(fs::read(copied.join("abc.py")).unwrap(), b"x = 1\n");
         for name in ["os.py", "json/__init__.py", "stat.py"] {
             assert!(bytecode(&copied, name).is_some(), "{name}");
@@ -292,12 +317,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("python-stdlib.tar.zst");
         fs::write(&path, &EMBEDDED_STDLIB[..1000]).unwrap();
-        let error = stage(
-            &StdlibSource::from_path(path),
-            Digest::of(b"digest"),
-            &dir.path().join("out"),
-        )
-        .unwrap_err();
+        let source = StdlibSource::from_path(path);
+        let error = stage_unchanged(&source, b"digest", &dir.path().join("out")).unwrap_err();
         assert!(format!("{error:?}").contains("cannot unpack"), "{error:?}");
         assert_eq!(fs::read_dir(dir.path().join("out")).unwrap().count(), 0);
     }

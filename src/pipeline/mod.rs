@@ -159,7 +159,9 @@ struct Packages {
 
 /// The folder to mount at /python-stdlib, unpacked where it comes as an archive.
 fn stage_stdlib(cx: &Context<'_>, inputs: &Inputs, read: &ReadInputs) -> Result<PathBuf, Error> {
-    let stage = || stdlib::stage(&inputs.stdlib, read.digests.stdlib, cx.folder);
+    let unchanged = || read.unchanged(inputs);
+    let digest = read.digests.stdlib;
+    let stage = || stdlib::stage(&inputs.stdlib, digest, cx.folder, unchanged);
     let stdlib = cx.log.timed("stdlib", stage)?;
     let mount = Mount {
         folder: &stdlib,
@@ -327,3 +329,6 @@ fn measure(
     };
     Ok(measure::measure(inputs, &attempts, engines))
 }
+
+#[cfg(test)]
+mod tests;
