@@ -55,4 +55,53 @@ impl Files for Folder {
     fn read(&self, path: &str) -> Option<Vec<u8>> {
         fs::read(self.inside(path)?).ok()
     }
+
+    fn real(&self, folder: &str) -> String {
+        let path = self
+            .inside(folder)
+            .and_then(|path| path.canonicalize().ok());
+        path.and_then(|path| path.into_os_string().into_string().ok())
+            .unwrap_or_else(|| folder.to_owned())
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::archives::project;
+    use std::os::unix::fs::symlink;
+
+    /// A project of eight folders without modules, of which each has a link to every other
+    /// one.
+    fn crosswise() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("setup.py"), "").unwrap();
+        let names: Vec<String> = (0..8).map(|n| format!("d{n}")).collect();
+        for name in &names {
+            fs::create_dir(dir.path().join(name)).unwrap();
+            for other in names.iter().filter(|other| *other != name) {
+                let link = dir.path().join(name).join(format!("to_{other}"));
+                symlink(format!("../{other}"), link).unwrap();
+            }
+        }
+        dir
+    }
+
+    #[test]
+    fn a_folder_has_one_path_whatever_leads_to_it() {
+        let dir = crosswise();
+        let files = Folder::new(dir.path());
+        assert_eq!(files.real("d0/to_d1/to_d2"), files.real("d2"));
+        assert_ne!(files.real("d1"), files.real("d2"));
+    }
+
+    #[test]
+    fn a_project_of_folders_linked_crosswise_is_looked_at_in_time() {
+        let dir = crosswise();
+        let started = std::time::Instant::now();
+        let problem = project::read(&Folder::new(dir.path())).unwrap_err();
+        assert!(problem.contains("it holds no package"), "{problem}");
+        // There are millions of ways through them.
+        assert!(started.elapsed().as_secs() < 30, "{:?}", started.elapsed());
+    }
 }

@@ -1,7 +1,7 @@
 //! The files of a project, wherever they lie, and which of them were looked at.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 /// The files of a project. Paths have `/` between their parts, and none of the parts is
 /// `.` or `..`; the project's own folder is the empty path.
@@ -12,6 +12,10 @@ pub(crate) trait Files {
     fn is_folder(&self, path: &str) -> bool;
     /// The content of a file, if it is one that can be read.
     fn read(&self, path: &str) -> Option<Vec<u8>>;
+    /// One path for all ways to this folder: links may lead there.
+    fn real(&self, folder: &str) -> String {
+        folder.to_owned()
+    }
 }
 
 /// A file or a folder in a folder.
@@ -84,19 +88,32 @@ impl<'a> View<'a> {
 
     /// Whether Python finds modules below `folder`.
     pub(crate) fn holds_modules(&self, folder: &str) -> bool {
-        self.holds_modules_at(folder, 0)
+        self.holds_modules_at(folder, DEPTH_MAX, &mut HashMap::new())
     }
 
-    fn holds_modules_at(&self, folder: &str, depth: usize) -> bool {
+    /// Whether there are modules in `folder`, or down to `depth` folders below it; `searched`
+    /// has how deep a folder was looked into on another way to it. Folders that are linked
+    /// crosswise have more ways to them than anybody can follow.
+    fn holds_modules_at(
+        &self,
+        folder: &str,
+        depth: usize,
+        searched: &mut HashMap<String, usize>,
+    ) -> bool {
+        let real = self.files.real(folder);
+        if searched.get(&real).is_some_and(|&known| known >= depth) {
+            return false;
+        }
+        searched.insert(real, depth);
         let entries = self.files.list(folder);
         let module = |entry: &Entry| {
             !entry.is_folder && (entry.name.ends_with(".py") || entry.name.ends_with(".so"))
         };
         entries.iter().any(module)
-            || (depth < DEPTH_MAX
+            || (depth > 0
                 && entries.iter().filter(|entry| entry.is_folder).any(|entry| {
                     is_identifier(&entry.name)
-                        && self.holds_modules_at(&join(folder, &entry.name), depth + 1)
+                        && self.holds_modules_at(&join(folder, &entry.name), depth - 1, searched)
                 }))
     }
 }
@@ -135,6 +152,100 @@ pub(crate) fn is_identifier(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::Cell;
+
+    /// Folders `to0` to `to9`, of which each has a link to every other one.
+    struct Crosswise {
+        /// How often any was listed.
+        listed: Cell<usize>,
+        /// The one with a module in it.
+        module: &'static str,
+    }
+
+    impl Files for Crosswise {
+        fn list(&self, folder: &str) -> Vec<Entry> {
+            self.listed.set(self.listed.get() + 1);
+            // Before it takes minutes.
+            assert!(self.listed.get() <= 10 * (DEPTH_MAX + 1));
+            let own = self.real(folder);
+            let others = (0..10).map(|n| format!("to{n}")).filter(|n| *n != own);
+            let mut entries: Vec<Entry> = others
+                .map(|name| Entry {
+                    name,
+                    is_folder: true,
+                })
+                .collect();
+            if own == self.module {
+                entries.push(Entry {
+                    name: "one.py".to_owned(),
+                    is_folder: false,
+                });
+            }
+            entries
+        }
+
+        fn is_file(&self, _: &str) -> bool {
+            false
+        }
+
+        fn is_folder(&self, _: &str) -> bool {
+            true
+        }
+
+        fn read(&self, _: &str) -> Option<Vec<u8>> {
+            None
+        }
+
+        fn real(&self, folder: &str) -> String {
+            folder.rsplit('/').next().unwrap_or(folder).to_owned()
+        }
+    }
+
+    #[test]
+    fn folders_linked_crosswise_are_searched_once_for_each_depth() {
+        for (module, holds) in [("to7", true), ("none", false)] {
+            let files = Crosswise {
+                listed: Cell::new(0),
+                module,
+            };
+            assert_eq!(View::new(&files).holds_modules("to0"), holds);
+        }
+    }
+
+    /// One folder in another; what lies deepest is a module.
+    struct Chain {
+        depth: usize,
+    }
+
+    impl Files for Chain {
+        fn list(&self, folder: &str) -> Vec<Entry> {
+            let is_folder = folder.split('/').count() <= self.depth;
+            let name = match is_folder {
+                true => "below".to_owned(),
+                false => "one.py".to_owned(),
+            };
+            vec![Entry { name, is_folder }]
+        }
+
+        fn is_file(&self, _: &str) -> bool {
+            false
+        }
+
+        fn is_folder(&self, _: &str) -> bool {
+            true
+        }
+
+        fn read(&self, _: &str) -> Option<Vec<u8>> {
+            None
+        }
+    }
+
+    #[test]
+    fn modules_are_searched_for_down_to_a_depth() {
+        for (depth, holds) in [(0, true), (DEPTH_MAX, true), (DEPTH_MAX + 1, false)] {
+            assert_eq!(View::new(&Chain { depth }).holds_modules("top"), holds);
+        }
+    }
 
     #[test]
     fn paths_that_lead_out_are_none() {
