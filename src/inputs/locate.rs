@@ -52,7 +52,7 @@ impl Inputs {
         let graph = (wanted.runtime || wanted.stdlib).then(|| graph(wanted));
         let graph = graph.transpose()?;
         let (runtime_dir, runtime_version) = runtime_of(config, graph.as_ref(), &mut watched)?;
-        let stdlib = stdlib_of(config, graph.as_ref(), &mut watched)?;
+        let stdlib = stdlib_of(config, graph.as_ref(), out_dir, &mut watched)?;
         let eryx = graph.as_ref().map(Graph::eryx).transpose()?.flatten();
         let eryx = eryx.map(|eryx| (eryx.version.to_string(), eryx.built_of.clone()));
         let packages = Sources::locate(config, out_dir)?;
@@ -162,11 +162,18 @@ fn runtime_of(
 fn stdlib_of(
     config: &Config,
     graph: Option<&Graph>,
+    out_dir: &Path,
     watched: &mut Vec<PathBuf>,
 ) -> Result<StdlibSource, Error> {
     if let Some(path) = &config.stdlib {
-        watched.push(path.clone());
-        return Ok(StdlibSource::from_path(path.clone()));
+        let source = StdlibSource::from_path(path.clone());
+        let mut watch = Watch::new(out_dir);
+        match source {
+            StdlibSource::Archive(_) => watch.file(path),
+            _ => watch.path(path),
+        }
+        watched.append(&mut watch.paths);
+        return Ok(source);
     }
     let Some(eryx) = graph.map(Graph::eryx).transpose()?.flatten() else {
         return Ok(StdlibSource::Embedded);
@@ -257,6 +264,36 @@ mod tests {
         assert_eq!(site_digest(one.path()), site_digest(two.path()));
         fs::rename(two.path().join("pkg/a.py"), two.path().join("pkg/b.py")).unwrap();
         assert_ne!(site_digest(one.path()), site_digest(two.path()));
+    }
+
+    #[test]
+    fn a_packed_standard_library_is_watched_with_its_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        let [folder, out_dir] = ["vendor", "target/out"].map(|name| root.join(name));
+        fs::create_dir_all(&out_dir).unwrap();
+        fs::create_dir(&folder).unwrap();
+        let watched = |path: &Path| {
+            let config = Config {
+                stdlib: Some(path.to_owned()),
+                ..Config::default()
+            };
+            let mut watched = Vec::new();
+            stdlib_of(&config, None, &out_dir, &mut watched).unwrap();
+            watched
+        };
+        let archive = folder.join("python-stdlib.tar.zst");
+        fs::write(&archive, "").unwrap();
+        // An older one may be moved over it.
+        assert_eq!(watched(&archive), [archive.clone(), folder.clone()]);
+        assert_eq!(watched(&folder), [folder]);
+        let beside = root.join("python-stdlib.tar.zst");
+        fs::write(&beside, "").unwrap();
+        assert_eq!(
+            watched(&beside),
+            [beside.clone()],
+            "this build writes there"
+        );
     }
 
     #[test]

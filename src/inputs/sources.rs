@@ -593,6 +593,40 @@ mod tests {
     }
 
     #[test]
+    fn named_files_are_watched_with_their_folders() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        let named = ["m/one.py", "w/a-1-py3-none-any.whl", "s/app-1.tar.gz"];
+        write(root, &named);
+        write(root, &["e/fast.so", "target/out/x"]);
+        let config = Config {
+            packages: named.iter().map(|path| root.join(path)).collect(),
+            extensions: vec![Extension::new(root.join("e/fast.so"))],
+            ..Config::default()
+        };
+        let sources = Sources::locate(&config, &root.join("target/out")).unwrap();
+        for file in named.into_iter().chain(["e/fast.so"]) {
+            let file = root.join(file);
+            assert!(sources.watched.contains(&file), "{file:?}");
+            // An older file may be moved over it.
+            let folder = file.parent().unwrap().to_owned();
+            assert!(sources.watched.contains(&folder), "{folder:?}");
+        }
+    }
+
+    #[cfg(feature = "wheels")]
+    #[test]
+    fn a_lock_file_is_watched_with_its_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        write(root, &["locks/requirements.txt", "target/out/x"]);
+        let watched = locate(root, &["locks/requirements.txt"]).unwrap().watched;
+        for path in ["locks/requirements.txt", "locks"] {
+            assert!(watched.contains(&root.join(path)), "{watched:?}");
+        }
+    }
+
+    #[test]
     fn what_this_build_writes_is_neither_mounted_nor_watched() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
