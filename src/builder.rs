@@ -18,8 +18,9 @@ use crate::native::target::Target;
 use crate::outputs;
 use crate::packages::tree;
 use crate::pipeline::context::Context;
+use crate::pipeline::keys::{self, Tools};
 use crate::pipeline::native::{MadeBy, NativeCompiler, NativePlan};
-use crate::pipeline::{self, Built, keys};
+use crate::pipeline::{self, Built};
 use crate::report::{self, Facts};
 use crate::side_by_side;
 use crate::store::cache::Cache;
@@ -350,7 +351,8 @@ impl Builder {
         let native = self.native(&inputs)?;
         let epoch_seconds = self.caller.epoch_seconds();
         let native_request = native.as_ref().map(NativePlan::request);
-        let request = keys::request(&self.config, &inputs, epoch_seconds, native_request);
+        let tools = Tools::compiled();
+        let request = keys::request(tools, &self.config, &inputs, epoch_seconds, native_request);
         if let Some(artifacts) = last.stamp.unchanged(request, &inputs.files()?) {
             self.log
                 .say(&format!("nothing changed ({:.1?})", started.elapsed()));

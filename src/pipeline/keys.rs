@@ -15,6 +15,25 @@ use crate::wasm::bodies::Bodies;
 use crate::wasm::link::linker_version;
 use std::path::Path;
 
+/// The versions of what makes entries, down to the patch: the consumer's lock file decides
+/// them.
+#[derive(Clone, Copy)]
+pub(crate) struct Tools<'a> {
+    pub(crate) linker: &'a str,
+    /// wizer has the same.
+    pub(crate) wasmtime: &'a str,
+}
+
+impl Tools<'static> {
+    /// Those that this build script is compiled with.
+    pub(crate) fn compiled() -> Self {
+        Self {
+            linker: linker_version(),
+            wasmtime: wasmtime_environ::VERSION,
+        }
+    }
+}
+
 /// The keys of the steps that later ones name.
 pub(crate) struct Keys {
     /// Of the archives of what Python may import, one for each folder, if there are to be
@@ -28,9 +47,14 @@ pub(crate) struct Keys {
 }
 
 /// The linked component, from the digest of the base libraries.
-pub(crate) fn link(libraries: Digest, strip: bool, extensions: &[LinkedLibrary]) -> Digest {
+pub(crate) fn link(
+    tools: Tools<'_>,
+    libraries: Digest,
+    strip: bool,
+    extensions: &[LinkedLibrary],
+) -> Digest {
     let mut key = KeyBuilder::new("link");
-    key.part("linker", linker_version().as_bytes())
+    key.part("linker", tools.linker.as_bytes())
         .part("libraries", &libraries.0)
         .part("strip", &[u8::from(strip)]);
     for library in extensions {
@@ -92,11 +116,15 @@ impl Content<'_> {
 
 /// The finished snapshot of this content, taken by one of these compilers, each with the
 /// fingerprint of its engine.
-pub(crate) fn snapshot(content: Digest, verify: bool, engines: &[(Compiler, Digest)]) -> Digest {
+pub(crate) fn snapshot(
+    tools: Tools<'_>,
+    content: Digest,
+    verify: bool,
+    engines: &[(Compiler, Digest)],
+) -> Digest {
     let mut key = KeyBuilder::new("snapshot");
     key.part("content", &content.0)
-        // wizer has Wasmtime's version.
-        .part("wasmtime", wasmtime_environ::VERSION.as_bytes())
+        .part("wasmtime", tools.wasmtime.as_bytes())
         .part("verify", &[u8::from(verify)]);
     for (compiler, engine) in engines {
         key.part(compiler.name(), &engine.0);
@@ -197,6 +225,7 @@ pub(crate) fn reuse(link: Digest, shape: Digest, precompiler: Digest) -> Digest 
 /// Everything asked for but the contents of files: what a build with nothing to do
 /// compares.
 pub(crate) fn request(
+    tools: Tools<'_>,
     config: &Config,
     inputs: &Inputs,
     epoch_seconds: u64,
@@ -204,8 +233,8 @@ pub(crate) fn request(
 ) -> Digest {
     let mut key = KeyBuilder::new("request");
     // Snapshots are taken by it, and it writes native code.
-    key.part("wasmtime", wasmtime_environ::VERSION.as_bytes())
-        .part("linker", linker_version().as_bytes())
+    key.part("wasmtime", tools.wasmtime.as_bytes())
+        .part("linker", tools.linker.as_bytes())
         .part("epoch", &epoch_seconds.to_le_bytes());
     config.parts(&mut key);
     inputs_parts(inputs, &mut key);

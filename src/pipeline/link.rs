@@ -8,7 +8,7 @@ use crate::inputs::runtime;
 use crate::packages::report::LinkedLibrary;
 use crate::packages::tree::SitePackages;
 use crate::pipeline::context::Context;
-use crate::pipeline::keys;
+use crate::pipeline::keys::{self, Tools};
 use crate::store::cache::{Entry, EntryKind};
 use crate::store::digest::{Blob, Digest};
 use crate::wasm::fuse::{self, Fused};
@@ -34,7 +34,8 @@ pub(crate) fn kind(config: &Config) -> EntryKind {
 
 /// The key of that entry.
 pub(crate) fn key(config: &Config, read: &ReadInputs, libraries: &[LinkedLibrary]) -> Digest {
-    let link = keys::link(read.digests.libraries, config.strip, libraries);
+    let tools = Tools::compiled();
+    let link = keys::link(tools, read.digests.libraries, config.strip, libraries);
     match config.fuse {
         true => keys::fuse(link),
         false => link,

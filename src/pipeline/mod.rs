@@ -33,7 +33,7 @@ use crate::pipeline::attempts::{Attempts, GuestInputs};
 use crate::pipeline::bytecode::Bytecode;
 use crate::pipeline::compress::Compressed;
 use crate::pipeline::context::Context;
-use crate::pipeline::keys::{Content, Keys};
+use crate::pipeline::keys::{Content, Keys, Tools};
 use crate::pipeline::link::Linked;
 use crate::pipeline::native::{NativeCode, NativePlan};
 use crate::report::Measurements;
@@ -239,7 +239,7 @@ fn keys(
         embedded,
         link,
         content,
-        snapshot: keys::snapshot(content, cx.config.verify, &engines),
+        snapshot: keys::snapshot(Tools::compiled(), content, cx.config.verify, &engines),
     }
 }
 

@@ -22,6 +22,50 @@ fn all_differ(keys: impl Fn() -> Vec<Digest>) {
     }
 }
 
+const TOOLS: Tools<'_> = Tools {
+    linker: "1",
+    wasmtime: "2",
+};
+
+fn link(libraries: Digest, strip: bool, extensions: &[LinkedLibrary]) -> Digest {
+    super::link(TOOLS, libraries, strip, extensions)
+}
+
+fn snapshot(content: Digest, verify: bool, engines: &[(Compiler, Digest)]) -> Digest {
+    super::snapshot(TOOLS, content, verify, engines)
+}
+
+fn request(config: &Config, inputs: &Inputs, epoch_seconds: u64, native: Option<Digest>) -> Digest {
+    super::request(TOOLS, config, inputs, epoch_seconds, native)
+}
+
+#[test]
+fn versions_of_tools() {
+    let [linker, wasmtime] = ["linker", "wasmtime"].map(|changed| Tools {
+        linker: if changed == "linker" { "other" } else { "1" },
+        wasmtime: if changed == "wasmtime" { "other" } else { "2" },
+    });
+    let (config, inputs) = (Config::default(), inputs(|_| {}));
+    let request = |tools| super::request(tools, &config, &inputs, 1, None);
+    all_differ(|| {
+        vec![
+            request(TOOLS),
+            request(linker),
+            request(wasmtime),
+            super::link(TOOLS, digest("l"), true, &[]),
+            super::link(linker, digest("l"), true, &[]),
+            super::snapshot(TOOLS, digest("c"), true, &[]),
+            super::snapshot(wasmtime, digest("c"), true, &[]),
+        ]
+    });
+    let lock = include_str!("../../../Cargo.lock");
+    let Tools { linker, wasmtime } = Tools::compiled();
+    for (name, version) in [("wit-component", linker), ("wasmtime", wasmtime)] {
+        let entry = format!("name = \"{name}\"\nversion = \"{version}\"\n");
+        assert!(lock.contains(&entry), "{name} {version:?}");
+    }
+}
+
 fn library(change: impl Fn(&mut LinkedLibrary)) -> Vec<LinkedLibrary> {
     let mut library = LinkedLibrary {
         name: "/site-packages/a.so".to_owned(),
