@@ -550,6 +550,8 @@ mod tests {
         let text = format!("{error:?}");
         assert!(text.contains("may not use the network"), "{text}");
         assert!(text.contains("0.5.77"), "{text}");
+        // Who was asked online as well names both answers.
+        assert!(!text.contains("offline: error"), "{text}");
         assert_eq!(fs::read_to_string(&lock).unwrap(), before);
     }
 

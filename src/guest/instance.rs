@@ -248,6 +248,27 @@ mod tests {
         );
     }
 
+    /// Draws randomness when it starts, and opens nothing.
+    const DRAWS: &str = r#"(component
+        (import "wasi:random/random@0.2.12" (instance $random
+            (export "get-random-u64" (func (result u64)))))
+        (core func $draw (canon lower (func $random "get-random-u64")))
+        (core module $m
+            (import "random" "draw" (func $draw (result i64)))
+            (func $start (drop (call $draw)))
+            (start $start))
+        (core instance (instantiate $m
+            (with "random" (instance (export "draw" (func $draw)))))))"#;
+
+    #[test]
+    fn a_guest_that_opens_no_file_of_ours_is_refused() {
+        let error = run(DRAWS, false).unwrap_err();
+        assert!(
+            error.contains("opened none of the files that this crate shows it"),
+            "{error}"
+        );
+    }
+
     #[test]
     fn memories_and_tables_count_together_and_are_counted() {
         run(&component("(memory 1000)"), true).unwrap();

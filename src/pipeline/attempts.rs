@@ -530,3 +530,35 @@ fn is_valid(linked: &[u8], wasm: &[u8]) -> Result<(), Error> {
             )
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_instance_can_use_is_warned_of() {
+        let fine = Observed {
+            environment_forgotten: true,
+            ..Observed::default()
+        };
+        assert_eq!(frozen(&fine), [""; 0]);
+        let observed = Observed {
+            left_open: vec!["/tmp/log".to_owned()],
+            opened_by_path: vec!["/site-packages/a/b.txt".to_owned()],
+            left_result: true,
+            environment_forgotten: false,
+            ..Observed::default()
+        };
+        let warnings = frozen(&observed);
+        let said = [
+            "`/tmp/log` is still open",
+            "`/site-packages/a/b.txt` was opened by its path",
+            "leaves a global `result`",
+            "environment variables at an unknown place",
+        ];
+        assert_eq!(warnings.len(), said.len(), "{warnings:?}");
+        for (warning, said) in warnings.iter().zip(said) {
+            assert!(warning.contains(said), "{warning}");
+        }
+    }
+}

@@ -520,6 +520,24 @@ mod tests {
     }
 
     #[test]
+    fn old_locks_go_and_files_of_others_stay() {
+        let (_dir, cache) = cache();
+        drop(cache.lock(key("free")).unwrap());
+        let held = cache.lock(key("held")).unwrap();
+        let foreign = cache.root.join("locks/notes.txt");
+        fs::write(&foreign, "").unwrap();
+        let [free, in_use] = ["free", "held"].map(|name| cache.lock_path(key(name)));
+        for path in [&free, &in_use, &foreign] {
+            let file = File::options().write(true).open(path).unwrap();
+            file.set_modified(SystemTime::now() - 48 * TEMPORARY_AGE)
+                .unwrap();
+        }
+        cache.evict(0, &[]);
+        assert!(!free.exists() && in_use.exists() && foreign.exists());
+        drop(held);
+    }
+
+    #[test]
     fn a_lock_excludes_and_is_released() {
         let (_dir, cache) = cache();
         let lock = cache.lock(key("k")).unwrap();

@@ -145,4 +145,27 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
+
+    #[test]
+    fn only_old_files_with_a_name_of_ours_are_swept() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = SystemTime::now() - 2 * TEMPORARY_AGE;
+        let names = [
+            ".eryx-preinit-old",
+            ".tmp-old",
+            "notes.txt",
+            ".eryx-preinit-new",
+        ];
+        for name in names {
+            let path = dir.path().join(name);
+            fs::write(&path, "").unwrap();
+            if name != names[3] {
+                let file = fs::File::options().write(true).open(&path).unwrap();
+                file.set_modified(old).unwrap();
+            }
+        }
+        sweep(dir.path());
+        let left = names.map(|name| dir.path().join(name).exists());
+        assert_eq!(left, [false, true, true, true]);
+    }
 }

@@ -23,12 +23,7 @@ pub(crate) fn staged(
     digest: Digest,
     fill: impl FnOnce(&Path) -> Result<(), Error>,
 ) -> Result<PathBuf, Error> {
-    // What another build of this crate made of the same content may differ.
-    let name = KeyBuilder::new("folder of this build")
-        .part("build", BUILD.as_bytes())
-        .part("content", &digest.0)
-        .finish();
-    let target = folder.join(format!("{prefix}{}", &name.to_string()[..16]));
+    let target = folder.join(name(prefix, BUILD, digest));
     if fs::read_to_string(target.join(RECORD)).is_ok_and(|record| record == listing(&target)) {
         return Ok(target);
     }
@@ -49,6 +44,16 @@ pub(crate) fn staged(
         return Err(Error::io("create", &target, error));
     }
     Ok(target)
+}
+
+/// What the folder is called that `build` of this crate makes: what another one made of the
+/// same content may differ.
+fn name(prefix: &str, build: &str, digest: Digest) -> String {
+    let name = KeyBuilder::new("folder of this build")
+        .part("build", build.as_bytes())
+        .part("content", &digest.0)
+        .finish();
+    format!("{prefix}{}", &name.to_string()[..16])
 }
 
 /// Takes what was added to a [`staged`] folder since for a part of it.
@@ -127,6 +132,16 @@ mod tests {
         fs::create_dir(target.join("namespace")).unwrap();
         assert_eq!(make(dir.path()), target);
         assert!(!target.join("namespace").exists());
+    }
+
+    #[test]
+    fn another_build_of_this_crate_makes_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(
+            make(dir.path()),
+            dir.path().join(name("made-", BUILD, key()))
+        );
+        assert_ne!(name("made-", BUILD, key()), name("made-", "other", key()));
     }
 
     #[test]
