@@ -552,7 +552,7 @@ mod tests {
         let warnings = frozen(&observed);
         let said = [
             "`/tmp/log` is still open",
-            "`/site-packages/a/b.txt` was opened by its path",
+            "`/site-packages/a/b.txt` was opened in a way that",
             "leaves a global `result`",
             "environment variables at an unknown place",
         ];
