@@ -289,11 +289,7 @@ mod tests {
         assert_eq!(watched(&folder), [folder]);
         let beside = root.join("python-stdlib.tar.zst");
         fs::write(&beside, "").unwrap();
-        assert_eq!(
-            watched(&beside),
-            [beside.clone()],
-            "this build writes there"
-        );
+        assert_eq!(watched(&beside), [beside], "this build writes there");
     }
 
     #[test]
