@@ -529,18 +529,21 @@ fn real_packages_are_staged_watched_and_set_up() {
          assert importlib.metadata.version('markupsafe') == '3.0.4'\n\
          assert __name__ == '__main__'\n\
          print = str = getattr = None\n\
-         left = open(jinja2.__file__)\n",
+         kept = open(jinja2.__file__)\n\
+         left = open('/tmp/left', 'w')\n",
     );
     let first = project.cargo(&["run", "-vv"], &[]).succeeded();
     let stderr = first.stderr();
     for said in [
         "optional module `markupsafe._speedups` was tried and is not there",
-        "`/site-packages/jinja2/__init__.py` is still open",
+        "`/tmp/left` is still open",
         "set-up python/warm.py",
     ] {
         assert!(stderr.contains(said), "{said} is not in:\n{stderr}");
     }
     assert!(!stderr.contains(" needs "), "nothing is missing:\n{stderr}");
+    let embedded = "`/site-packages/jinja2/__init__.py` is still open";
+    assert!(!stderr.contains(embedded), "it is in memory:\n{stderr}");
     let site_packages = std::path::PathBuf::from(first.value("site-packages"));
     for file in ["jinja2/environment.py", "attr/__init__.py", "mypkg/part.py"] {
         assert!(site_packages.join(file).is_file(), "{file}");
