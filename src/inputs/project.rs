@@ -69,23 +69,7 @@ impl Files for Folder {
 mod tests {
     use super::*;
     use crate::archives::project;
-    use std::os::unix::fs::symlink;
-
-    /// A project of eight folders without modules, of which each has a link to every other
-    /// one.
-    fn crosswise() -> tempfile::TempDir {
-        let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("setup.py"), "").unwrap();
-        let names: Vec<String> = (0..8).map(|n| format!("d{n}")).collect();
-        for name in &names {
-            fs::create_dir(dir.path().join(name)).unwrap();
-            for other in names.iter().filter(|other| *other != name) {
-                let link = dir.path().join(name).join(format!("to_{other}"));
-                symlink(format!("../{other}"), link).unwrap();
-            }
-        }
-        dir
-    }
+    use crate::inputs::walk::tests::crosswise;
 
     #[test]
     fn a_folder_has_one_path_whatever_leads_to_it() {
@@ -98,6 +82,7 @@ mod tests {
     #[test]
     fn a_project_of_folders_linked_crosswise_is_looked_at_in_time() {
         let dir = crosswise();
+        fs::write(dir.path().join("setup.py"), "").unwrap();
         let started = std::time::Instant::now();
         let problem = project::read(&Folder::new(dir.path())).unwrap_err();
         assert!(problem.contains("it holds no package"), "{problem}");

@@ -102,7 +102,7 @@ pub(crate) fn holds_at_most(dir: &Path, count: usize) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use std::fs;
 
@@ -143,9 +143,9 @@ mod tests {
         assert_eq!(tree(&part).unwrap(), [""; 0].map(PathBuf::from));
     }
 
+    /// Eight folders `d0` to `d7`, each with a link `to_d1` or the like to every other one.
     #[cfg(unix)]
-    #[test]
-    fn folders_linked_crosswise_are_refused_in_time() {
+    pub(in crate::inputs) fn crosswise() -> tempfile::TempDir {
         use std::os::unix::fs::symlink;
         let dir = tempfile::tempdir().unwrap();
         let names: Vec<String> = (0..8).map(|n| format!("d{n}")).collect();
@@ -156,6 +156,13 @@ mod tests {
                 symlink(format!("../{other}"), link).unwrap();
             }
         }
+        dir
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn folders_linked_crosswise_are_refused_in_time() {
+        let dir = crosswise();
         let error = tree(dir.path()).unwrap_err();
         assert!(
             format!("{error:?}").contains("4096 links to folders"),

@@ -5,7 +5,7 @@ use super::*;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Files in memory.
-struct Memory(BTreeMap<String, String>);
+pub(super) struct Memory(pub(super) BTreeMap<String, String>);
 
 impl Files for Memory {
     fn list(&self, folder: &str) -> Vec<Entry> {

@@ -152,6 +152,7 @@ pub(crate) fn is_identifier(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::archives::project::tests::Memory;
     use std::cell::Cell;
 
     /// Folders `to0` to `to9`, of which each has a link to every other one.
@@ -212,38 +213,12 @@ mod tests {
         }
     }
 
-    /// One folder in another; what lies deepest is a module.
-    struct Chain {
-        depth: usize,
-    }
-
-    impl Files for Chain {
-        fn list(&self, folder: &str) -> Vec<Entry> {
-            let is_folder = folder.split('/').count() <= self.depth;
-            let name = match is_folder {
-                true => "below".to_owned(),
-                false => "one.py".to_owned(),
-            };
-            vec![Entry { name, is_folder }]
-        }
-
-        fn is_file(&self, _: &str) -> bool {
-            false
-        }
-
-        fn is_folder(&self, _: &str) -> bool {
-            true
-        }
-
-        fn read(&self, _: &str) -> Option<Vec<u8>> {
-            None
-        }
-    }
-
     #[test]
     fn modules_are_searched_for_down_to_a_depth() {
         for (depth, holds) in [(0, true), (DEPTH_MAX, true), (DEPTH_MAX + 1, false)] {
-            assert_eq!(View::new(&Chain { depth }).holds_modules("top"), holds);
+            let module = format!("top/{}one.py", "below/".repeat(depth));
+            let files = Memory([(module, String::new())].into());
+            assert_eq!(View::new(&files).holds_modules("top"), holds);
         }
     }
 

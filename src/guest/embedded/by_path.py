@@ -2,13 +2,6 @@
 import copy, fileinput, filecmp, glob, inspect, io, linecache, os, pathlib, pickle, shutil
 import stat, sys, tokenize, traceback, types, zipfile
 
-def show(what, call):
-    try:
-        result = call()
-    except BaseException as error:
-        result = f"{type(error).__name__}: {error}"
-    print(what, "=", result)
-
 SITE = "/site-packages"
 TEXT = SITE + "/pkg/data/a.txt"
 BINARY = SITE + "/pkg/data/deep/b.bin"

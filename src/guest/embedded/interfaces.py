@@ -1,13 +1,6 @@
 import importlib, importlib.metadata, importlib.resources, importlib.util
 import inspect, linecache, os, pkgutil, runpy, sys, traceback, zipimport
 
-def show(what, call):
-    try:
-        result = call()
-    except BaseException as error:
-        result = f"{type(error).__name__}: {error}"
-    print(what, "=", result)
-
 def spec(name):
     found = importlib.util.find_spec(name)
     if found is None:

@@ -69,10 +69,10 @@ if os.path.exists(folder):
 const MODULES: &str = include_str!("modules.py");
 
 /// Prints what the interfaces around imports say.
-const INTERFACES: &str = include_str!("interfaces.py");
+const INTERFACES: &str = concat!(include_str!("show.py"), include_str!("interfaces.py"));
 
 /// Prints what code sees that opens embedded files by their paths.
-const BY_PATH: &str = include_str!("by_path.py");
+const BY_PATH: &str = concat!(include_str!("show.py"), include_str!("by_path.py"));
 
 /// Modules that the build imports: what is asked of them is answered by what is in the
 /// snapshot, and of others by what an instance imports.
